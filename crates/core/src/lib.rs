@@ -1,0 +1,43 @@
+//! gRPC's vocabulary, as plain data.
+//!
+//! Every other crate of Highball speaks in these words: a call ends in a [`Status`] with a [`Code`],
+//! carries [`MetadataMap`]s, and reaches an [`Address`] of an [`Endpoint`]; whatever connects is in one
+//! of five [`ConnectivityState`]s and waits out a [`Backoff`] between attempts.
+//!
+//! ```
+//! use highball_core::{Code, Status};
+//!
+//! let status = Status::new(Code::NotFound, "no such train");
+//! assert_eq!(status.to_string(), "NOT_FOUND: no such train");
+//! ```
+//!
+//! Deliberately absent: I/O, tasks, clocks and locks. This crate does not depend on tokio, h2 or hyper;
+//! time and randomness come in as arguments.
+
+mod code;
+mod status;
+
+mod metadata;
+mod response;
+
+mod address;
+mod attributes;
+mod endpoint;
+
+mod connectivity;
+
+mod backoff;
+mod json_duration;
+mod timeout;
+
+pub use address::{Address, Network};
+pub use attributes::Attributes;
+pub use backoff::Backoff;
+pub use code::{Code, UnknownCode};
+pub use connectivity::{ConnectivityState, StateCounts};
+pub use endpoint::Endpoint;
+pub use json_duration::{BadDuration, parse_json_duration};
+pub use metadata::{Entry, InvalidMetadata, MetadataMap, UndecodableBinary};
+pub use response::Response;
+pub use status::{Rejected, Status};
+pub use timeout::{MalformedTimeout, decode_timeout, encode_timeout};

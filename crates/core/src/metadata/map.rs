@@ -1,0 +1,403 @@
+//! The map itself: keys in lower case, several values to a key, order kept.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{UndecodableBinary, binary, key};
+
+/// The metadata of a call: what the application sends along with its messages.
+///
+/// Keys are lower-cased on insertion. A key that ends in `-bin` has bytes for values, any other key has
+/// printable ASCII. Several values of one key keep their order. Keys that belong to HTTP or gRPC are
+/// refused. `Debug` shows neither bytes nor secrets (`authorization`, `cookie`, `*-token`).
+///
+/// ```
+/// use highball_core::MetadataMap;
+///
+/// let mut metadata = MetadataMap::new();
+/// metadata.append("trace-id", "7")?;
+/// metadata.append_bin("blob-bin", b"\0\xff")?;
+/// assert_eq!(metadata.get("trace-id"), Some("7"));
+/// assert_eq!(metadata.get_bin("blob-bin").as_deref(), Some(&b"\0\xff"[..]));
+/// # Ok::<(), highball_core::InvalidMetadata>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct MetadataMap {
+    /// `-bin` values are kept as they travel, one base64 text to a field.
+    headers: HeaderMap,
+}
+
+/// A key or value that an application may not set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMetadata {
+    /// The key is empty.
+    #[error("there is an empty key in the header")]
+    EmptyKey,
+    /// The key has a character outside `0-9a-z-_.`.
+    #[error("header key {0:?} contains illegal characters not in [0-9a-z-_.]")]
+    IllegalKey(String),
+    /// The key belongs to HTTP or to gRPC itself.
+    #[error("header key {0:?} is reserved for HTTP or gRPC")]
+    ReservedKey(String),
+    /// The value has a character outside printable ASCII.
+    #[error("header key {0:?} contains value with non-printable ASCII characters")]
+    IllegalValue(String),
+    /// A text was given for a `-bin` key, or bytes for another one.
+    #[error("header key {0:?}: keys that end in \"-bin\" take bytes, all others take text")]
+    WrongKind(String),
+}
+
+/// One key and one of its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// A key with text for a value.
+    Ascii(&'a str, &'a str),
+    /// A `-bin` key with bytes for a value.
+    Binary(&'a str, Bytes),
+}
+
+impl MetadataMap {
+    /// A map with nothing in it. Allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many values there are, over all keys.
+    pub fn len(&self) -> usize {
+        self.headers.len()
+    }
+
+    /// Whether there is no value at all.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+    }
+
+    /// Sets `key` to this one text, whatever it was.
+    pub fn insert(&mut self, key: &str, value: &str) -> Result<(), InvalidMetadata> {
+        let (name, value) = ascii(key, value)?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+
+    /// Adds a text to the values of `key`.
+    pub fn append(&mut self, key: &str, value: &str) -> Result<(), InvalidMetadata> {
+        let (name, value) = ascii(key, value)?;
+        self.headers.append(name, value);
+        Ok(())
+    }
+
+    /// Sets a `-bin` key to these bytes, whatever it was.
+    pub fn insert_bin(&mut self, key: &str, value: &[u8]) -> Result<(), InvalidMetadata> {
+        self.headers
+            .insert(binary_name(key)?, binary::encode(value));
+        Ok(())
+    }
+
+    /// Adds bytes to the values of a `-bin` key.
+    pub fn append_bin(&mut self, key: &str, value: &[u8]) -> Result<(), InvalidMetadata> {
+        self.headers
+            .append(binary_name(key)?, binary::encode(value));
+        Ok(())
+    }
+
+    /// The first text of `key`; `None` too for a `-bin` key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.get_all(key).next()
+    }
+
+    /// The texts of `key`, in order; none for a `-bin` key.
+    pub fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
+        let key = key.to_ascii_lowercase();
+        let values = (!key::is_binary(&key)).then(|| self.headers.get_all(key));
+        values
+            .into_iter()
+            .flatten()
+            .filter_map(|value| value.to_str().ok())
+    }
+
+    /// The first value of a `-bin` key.
+    pub fn get_bin(&self, key: &str) -> Option<Bytes> {
+        self.get_all_bin(key).next()
+    }
+
+    /// The values of a `-bin` key, in order.
+    pub fn get_all_bin<'a>(&'a self, key: &str) -> impl Iterator<Item = Bytes> + use<'a> {
+        let key = key.to_ascii_lowercase();
+        let values = key::is_binary(&key).then(|| self.headers.get_all(key));
+        values
+            .into_iter()
+            .flatten()
+            .filter_map(|value| binary::decode(value.as_bytes()))
+    }
+
+    /// Whether `key` has a value.
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.headers.contains_key(key.to_ascii_lowercase())
+    }
+
+    /// Takes all values of `key` out; says whether there were any.
+    pub fn remove(&mut self, key: &str) -> bool {
+        self.headers.remove(key.to_ascii_lowercase()).is_some()
+    }
+
+    /// Adds all values of `other` behind those that are here.
+    pub fn merge(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
+        }
+        let mut current = None;
+        for (name, value) in other.headers {
+            current = name.or(current);
+            if let Some(name) = &current {
+                self.headers.append(name.clone(), value);
+            }
+        }
+    }
+
+    /// Every key with every value. The values of one key come together and in order.
+    pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.headers.iter().filter_map(|(name, value)| {
+            let name = name.as_str();
+            if key::is_binary(name) {
+                binary::decode(value.as_bytes()).map(|bytes| Entry::Binary(name, bytes))
+            } else {
+                value.to_str().ok().map(|text| Entry::Ascii(name, text))
+            }
+        })
+    }
+
+    /// The metadata among the headers of a received frame: reserved keys are left out, `-bin` values are
+    /// checked and split at commas. Values of other keys that are not printable ASCII are left out.
+    ///
+    /// For transports; an application never needs it.
+    pub fn from_wire(mut headers: HeaderMap) -> Result<Self, UndecodableBinary> {
+        let unwanted: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| key::is_reserved(name.as_str()))
+            .cloned()
+            .collect();
+        for name in unwanted {
+            headers.remove(name);
+        }
+        let in_bytes: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| key::is_binary(name.as_str()))
+            .cloned()
+            .collect();
+        for name in in_bytes {
+            normalize(&mut headers, name)?;
+        }
+        Ok(Self { headers })
+    }
+
+    /// The header fields to send, `-bin` values in base64.
+    ///
+    /// For transports; an application never needs it.
+    pub fn into_wire(self) -> HeaderMap {
+        self.headers
+    }
+}
+
+/// Replaces the fields of a `-bin` key by one field a value, each in unpadded base64.
+fn normalize(headers: &mut HeaderMap, name: HeaderName) -> Result<(), UndecodableBinary> {
+    let undecodable = || UndecodableBinary {
+        key: name.as_str().to_owned(),
+    };
+    let mut values = Vec::new();
+    for field in headers.get_all(&name) {
+        for value in binary::split(field.as_bytes()) {
+            values.push(binary::encode(
+                &binary::decode(value).ok_or_else(undecodable)?,
+            ));
+        }
+    }
+    headers.remove(&name);
+    for value in values {
+        headers.append(name.clone(), value);
+    }
+    Ok(())
+}
+
+fn ascii(key: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidMetadata> {
+    let name = key::check(key)?;
+    if key::is_binary(name.as_str()) {
+        return Err(InvalidMetadata::WrongKind(name.as_str().to_owned()));
+    }
+    let illegal = || InvalidMetadata::IllegalValue(name.as_str().to_owned());
+    if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Err(illegal());
+    }
+    let value = HeaderValue::from_str(value).map_err(|_| illegal())?;
+    Ok((name, value))
+}
+
+fn binary_name(key: &str) -> Result<HeaderName, InvalidMetadata> {
+    let name = key::check(key)?;
+    if key::is_binary(name.as_str()) {
+        Ok(name)
+    } else {
+        Err(InvalidMetadata::WrongKind(name.as_str().to_owned()))
+    }
+}
+
+impl PartialEq for MetadataMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.headers == other.headers
+    }
+}
+
+impl fmt::Debug for MetadataMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.headers.iter().map(|(name, value)| {
+            let shown = if key::is_secret(name.as_str()) {
+                "<redacted>"
+            } else {
+                value.to_str().unwrap_or("?")
+            };
+            (name.as_str(), shown)
+        });
+        f.debug_map().entries(entries).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_lower_cased_and_values_keep_their_order() {
+        let mut metadata = MetadataMap::new();
+        metadata.append("X-Many", "one").unwrap();
+        metadata.append("x-other", "z").unwrap();
+        metadata.append("x-MANY", "two").unwrap();
+        assert_eq!(
+            metadata.get_all("x-many").collect::<Vec<_>>(),
+            ["one", "two"]
+        );
+        metadata.insert("x-many", "three").unwrap();
+        assert_eq!(metadata.get_all("X-MANY").collect::<Vec<_>>(), ["three"]);
+        assert!(metadata.remove("X-Many") && !metadata.contains_key("x-many"));
+        assert_eq!(metadata.len(), 1);
+    }
+
+    #[test]
+    fn reserved_keys_are_refused() {
+        for key in [
+            ":path",
+            "content-type",
+            "TE",
+            "user-agent",
+            "connection",
+            "host",
+            "grpc-status",
+        ] {
+            let error = MetadataMap::new().insert(key, "v").unwrap_err();
+            assert_eq!(
+                error,
+                InvalidMetadata::ReservedKey(key.to_ascii_lowercase()),
+                "{key}"
+            );
+        }
+        for key in ["grpc-retry-pushback-ms", "x-grpc"] {
+            MetadataMap::new().insert(key, "1").unwrap();
+        }
+        MetadataMap::new()
+            .insert_bin("grpc-trace-bin", b"1")
+            .unwrap();
+    }
+
+    #[test]
+    fn bad_keys_and_values_are_refused_with_grpcs_texts() {
+        let mut metadata = MetadataMap::new();
+        let mut refuse = |key, value| metadata.insert(key, value).unwrap_err().to_string();
+        assert_eq!(refuse("", "v"), "there is an empty key in the header");
+        assert_eq!(
+            refuse("spaced key", "v"),
+            "header key \"spaced key\" contains illegal characters not in [0-9a-z-_.]"
+        );
+        assert_eq!(
+            refuse("k", "tab\t"),
+            "header key \"k\" contains value with non-printable ASCII characters"
+        );
+        assert!(refuse("k-bin", "text").contains("take bytes"));
+        assert!(metadata.insert_bin("k", b"bytes").is_err());
+        assert!(metadata.is_empty());
+    }
+
+    #[test]
+    fn received_binary_values_are_split_and_accepted_padded_or_not() {
+        let mut headers = HeaderMap::new();
+        headers.append("k-bin", HeaderValue::from_static("AQ==,Ag, Aw"));
+        headers.append("k-bin", HeaderValue::from_static("BA"));
+        headers.append("text", HeaderValue::from_static("a,b"));
+        headers.append("grpc-status", HeaderValue::from_static("0"));
+        let metadata = MetadataMap::from_wire(headers).unwrap();
+        let values: Vec<_> = metadata
+            .get_all_bin("k-bin")
+            .map(|value| value[0])
+            .collect();
+        assert_eq!(values, [1, 2, 3, 4]);
+        assert_eq!(metadata.get("text"), Some("a,b"));
+        assert!(!metadata.contains_key("grpc-status"));
+    }
+
+    #[test]
+    fn a_received_binary_value_that_is_not_base64_is_named() {
+        let mut headers = HeaderMap::new();
+        headers.append("k-bin", HeaderValue::from_static("!"));
+        let error = MetadataMap::from_wire(headers).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "malformed binary metadata in header \"k-bin\": not base64"
+        );
+    }
+
+    #[test]
+    fn debug_redacts_secrets_and_bytes() {
+        let mut metadata = MetadataMap::new();
+        for key in ["authorization", "cookie", "x-api-token"] {
+            metadata.insert(key, "s3cret").unwrap();
+        }
+        metadata.insert_bin("k-bin", b"s3cret").unwrap();
+        metadata.insert("plain", "shown").unwrap();
+        let shown = format!("{metadata:?}");
+        assert!(
+            shown.contains("shown") && !shown.contains("s3cret") && !shown.contains("czNj"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn merging_appends() {
+        let mut metadata = MetadataMap::new();
+        metadata.append("k", "1").unwrap();
+        let mut more = MetadataMap::new();
+        more.append("k", "2").unwrap();
+        more.append("k", "3").unwrap();
+        metadata.merge(more);
+        assert_eq!(metadata.get_all("k").collect::<Vec<_>>(), ["1", "2", "3"]);
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_survive_the_wire(bytes: Vec<u8>) {
+            let mut metadata = MetadataMap::new();
+            metadata.insert_bin("k-bin", &bytes).unwrap();
+            let received = MetadataMap::from_wire(metadata.into_wire()).unwrap();
+            prop_assert_eq!(received.get_bin("k-bin").unwrap(), bytes);
+        }
+
+        #[test]
+        fn arbitrary_keys_and_values_never_panic(key: String, value: String) {
+            let mut metadata = MetadataMap::new();
+            let _ = metadata.append(&key, &value);
+            let _ = metadata.get(&key);
+            let _ = metadata.get_bin(&key);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! The outcome of a call: a code, a message for people, and what else is known.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Code, MetadataMap};
+
+/// The outcome of a call that did not succeed (or, in trailers, of one that did).
+///
+/// One pointer wide, so that `Result<T, Status>` stays small. What caused it, where that is known, is
+/// kept as a typed error under [`Error::source`]; [`fmt::Display`] prints the code and the message, which
+/// tells the whole story in one line.
+#[derive(Clone)]
+pub struct Status(Box<Parts>);
+
+#[derive(Clone)]
+struct Parts {
+    code: Code,
+    message: Cow<'static, str>,
+    /// A serialized `google.rpc.Status`, as in `grpc-status-details-bin`; empty if there is none.
+    details: Bytes,
+    /// Trailing metadata, without the reserved keys.
+    metadata: MetadataMap,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Status {
+    /// A status with a code and a message, and nothing else.
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            message: message.into(),
+            details: Bytes::new(),
+            metadata: MetadataMap::new(),
+            source: None,
+        }))
+    }
+
+    /// Success.
+    pub fn ok() -> Self {
+        Self::new(Code::Ok, "")
+    }
+
+    /// [`Code::Cancelled`] with a message.
+    pub fn cancelled(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Cancelled, message)
+    }
+
+    /// [`Code::Unknown`] with a message.
+    pub fn unknown(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Unknown, message)
+    }
+
+    /// [`Code::InvalidArgument`] with a message.
+    pub fn invalid_argument(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidArgument, message)
+    }
+
+    /// [`Code::DeadlineExceeded`] with a message.
+    pub fn deadline_exceeded(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::DeadlineExceeded, message)
+    }
+
+    /// [`Code::NotFound`] with a message.
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::NotFound, message)
+    }
+
+    /// [`Code::PermissionDenied`] with a message.
+    pub fn permission_denied(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::PermissionDenied, message)
+    }
+
+    /// [`Code::ResourceExhausted`] with a message.
+    pub fn resource_exhausted(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::ResourceExhausted, message)
+    }
+
+    /// [`Code::FailedPrecondition`] with a message.
+    pub fn failed_precondition(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::FailedPrecondition, message)
+    }
+
+    /// [`Code::Unimplemented`] with a message.
+    pub fn unimplemented(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Unimplemented, message)
+    }
+
+    /// [`Code::Internal`] with a message.
+    pub fn internal(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Internal, message)
+    }
+
+    /// [`Code::Unavailable`] with a message.
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Unavailable, message)
+    }
+
+    /// [`Code::Unauthenticated`] with a message.
+    pub fn unauthenticated(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Unauthenticated, message)
+    }
+
+    /// Adds a serialized `google.rpc.Status`, sent as `grpc-status-details-bin`.
+    #[must_use]
+    pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
+        self.0.details = details.into();
+        self
+    }
+
+    /// Replaces the trailing metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
+        self.0.metadata = metadata;
+        self
+    }
+
+    /// Keeps what caused this, for [`Error::source`] and downcasting.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The same outcome with another message; code, details, metadata and source stay.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    /// How the call ended.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// What happened, for people; may be empty.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The serialized `google.rpc.Status` of `grpc-status-details-bin`; empty if there was none.
+    pub fn details(&self) -> &Bytes {
+        &self.0.details
+    }
+
+    /// Trailing metadata.
+    pub fn metadata(&self) -> &MetadataMap {
+        &self.0.metadata
+    }
+
+    /// Trailing metadata, to add to.
+    pub fn metadata_mut(&mut self) -> &mut MetadataMap {
+        &mut self.0.metadata
+    }
+
+    /// This status if it is one the control plane may produce, else [`Code::Internal`] saying that
+    /// `who` produced an illegal one (gRFC A54).
+    #[must_use]
+    pub fn from_control_plane(self, who: &str) -> Self {
+        if self.code().is_restricted_for_control_plane() {
+            let message = format!("received {who} with illegal status: {self}");
+            return Self::internal(message).with_source(self);
+        }
+        self
+    }
+}
+
+/// A policy or a channel could not use what a resolver sent: back off, then resolve again.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("bad resolver state: {0}")]
+pub struct Rejected(pub Status);
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.message() {
+            "" => write!(f, "{}", self.code()),
+            message => write!(f, "{}: {message}", self.code()),
+        }
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Status");
+        out.field("code", &self.code())
+            .field("message", &self.message());
+        if !self.details().is_empty() {
+            out.field("details", &format_args!("{} bytes", self.details().len()));
+        }
+        if !self.metadata().is_empty() {
+            out.field("metadata", self.metadata());
+        }
+        if let Some(source) = &self.0.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl Error for Status {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// Two statuses are equal if code, message and details are; metadata and source say how, not what.
+impl PartialEq for Status {
+    fn eq(&self, other: &Self) -> bool {
+        self.code() == other.code()
+            && self.message() == other.message()
+            && self.details() == other.details()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_pointer_wide() {
+        assert_eq!(size_of::<Status>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<(), Status>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn display_tells_code_and_message() {
+        assert_eq!(
+            Status::unavailable("no route").to_string(),
+            "UNAVAILABLE: no route"
+        );
+        assert_eq!(Status::ok().to_string(), "OK");
+    }
+
+    #[test]
+    fn the_cause_is_reachable_and_typed() {
+        let cause = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let status = Status::unavailable("connection error").with_source(cause);
+        let source = status.source().expect("a source was given");
+        let io = source
+            .downcast_ref::<std::io::Error>()
+            .expect("it is an io error");
+        assert_eq!(io.kind(), std::io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a54_illegal_statuses_become_internal() {
+        let legal = Status::unavailable("down").from_control_plane("picker error");
+        assert_eq!(legal, Status::unavailable("down"));
+        let illegal = Status::not_found("x").from_control_plane("picker error");
+        assert_eq!(
+            illegal.to_string(),
+            "INTERNAL: received picker error with illegal status: NOT_FOUND: x"
+        );
+    }
+}
