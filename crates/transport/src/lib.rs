@@ -1,1 +1,3 @@
-//! `highball-transport`.
+//! From messages to bytes over HTTP/2 and back, for both ends of a connection.
+
+pub mod framing;

@@ -1,0 +1,49 @@
+//! `grpc-encoding`: how the messages of one direction of a call are compressed.
+
+use http::HeaderMap;
+
+/// What this side can decompress, as `grpc-accept-encoding` says it.
+pub const ACCEPTED_ENCODINGS: &str = "identity";
+
+/// The compression that a peer announced for its messages of one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// None: no `grpc-encoding` header, an empty one, or `identity`.
+    #[default]
+    Identity,
+    /// One that is not known here. A server refuses the call with UNIMPLEMENTED before its handler runs;
+    /// a client fails with INTERNAL once a message really is compressed.
+    Unknown(String),
+}
+
+impl Encoding {
+    /// Reads `grpc-encoding` from the headers of a call.
+    pub fn of(headers: &HeaderMap) -> Self {
+        match headers.get("grpc-encoding").map(|value| value.as_bytes()) {
+            None | Some(b"" | b"identity") => Self::Identity,
+            Some(name) => Self::Unknown(String::from_utf8_lossy(name).into_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn encodings_are_told_apart() {
+        let of = |value: &'static str| {
+            let value = HeaderValue::from_static(value);
+            Encoding::of(&HeaderMap::from_iter([(
+                http::HeaderName::from_static("grpc-encoding"),
+                value,
+            )]))
+        };
+        assert_eq!(Encoding::of(&HeaderMap::new()), Encoding::Identity);
+        assert_eq!(of(""), Encoding::Identity);
+        assert_eq!(of("identity"), Encoding::Identity);
+        assert_eq!(of("snappy"), Encoding::Unknown("snappy".to_owned()));
+    }
+}
