@@ -1,0 +1,57 @@
+//! A panic in somebody's resolver stays there.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+
+use futures_core::future::BoxFuture;
+use highball_core::Status;
+
+use crate::{Resolution, Resolver, Updates};
+
+/// A resolver that does what `resolver` does, but reports a panic as an INTERNAL error and ends.
+///
+/// The channel keeps the endpoints it has and fails calls with that error if it has none. Programs
+/// built with `panic = "abort"` end as they always do.
+pub fn contained(resolver: Box<dyn Resolver>) -> Box<dyn Resolver> {
+    Box::new(Contained(resolver))
+}
+
+struct Contained(Box<dyn Resolver>);
+
+impl Resolver for Contained {
+    fn run(self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let spare = updates.spare();
+            if let Err(panic) = catching(async move { self.0.run(updates).await }).await {
+                let status = Status::internal(format!("resolver panicked: {}", panic.0));
+                // Whatever the verdict, there is no resolver left to act on it.
+                let _ = spare.send(Resolution::error(status)).await;
+            }
+        })
+    }
+}
+
+/// What somebody's code panicked with.
+#[derive(Debug)]
+pub(crate) struct Panicked(pub(crate) String);
+
+/// Runs a future to its end or its panic, whichever comes first.
+pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Panicked> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        // Unwind safe: the future is not touched again after a panic, but for being dropped.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(payload) => Err(Panicked(message(&*payload))).into(),
+        }
+    })
+    .await
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}

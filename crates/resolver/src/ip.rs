@@ -1,0 +1,67 @@
+//! `ipv4:` and `ipv6:`: the addresses are in the target itself.
+
+use highball_core::Address;
+
+use crate::fixed::Fixed;
+use crate::host_port::HostPort;
+use crate::{BadTarget, Resolver, ResolverFactory, ResolverOptions, Target};
+
+/// A list of IP addresses with commas between, each with a port or with 443:
+/// `ipv4:10.0.0.1:50051,10.0.0.2:50051`, `ipv6:[2001:db8::1]:50051,[2001:db8::2]`.
+///
+/// Each address is an endpoint, in the order of the list.
+#[derive(Clone, Copy, Debug)]
+pub enum Ip {
+    /// The scheme `ipv4`.
+    V4,
+    /// The scheme `ipv6`.
+    V6,
+}
+
+impl ResolverFactory for Ip {
+    fn scheme(&self) -> &str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+
+    fn build(
+        &self,
+        target: &Target,
+        _options: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, BadTarget> {
+        let scheme = self.scheme();
+        if !target.authority().is_empty() {
+            let reason = format!("{scheme}: write {scheme}:ADDRESS:PORT, without \"//\"");
+            return Err(BadTarget::refused(reason));
+        }
+        let addresses = target.endpoint().split(',').map(|text| self.address(text));
+        Ok(Fixed::resolver(addresses.collect::<Result<Vec<_>, _>>()?))
+    }
+}
+
+impl Ip {
+    fn address(self, text: &str) -> Result<Address, BadTarget> {
+        let scheme = self.scheme();
+        let refused = |why: String| BadTarget::refused(format!("{scheme}: {why}"));
+        // Zones may be written as in a URI (RFC 6874) or plain.
+        let text = text.replacen("%25", "%", 1);
+        let parsed = HostPort::parse(&text).map_err(|bad| refused(bad.to_string()))?;
+        match (self, parsed.ip()) {
+            (Self::V4, Some(ip)) if ip.is_ipv4() => Ok(Address::tcp(parsed.to_string())),
+            (Self::V6, Some(ip)) if ip.is_ipv6() => Ok(Address::tcp(parsed.to_string())),
+            _ => Err(refused(format!(
+                "{text:?} is not an {} address",
+                self.family()
+            ))),
+        }
+    }
+
+    fn family(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}

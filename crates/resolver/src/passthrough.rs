@@ -1,0 +1,32 @@
+//! `passthrough:///text`: the text is the address, and nobody looks it up before connecting.
+
+use highball_core::Address;
+
+use crate::fixed::Fixed;
+use crate::{BadTarget, Resolver, ResolverFactory, ResolverOptions, Target};
+
+/// Takes the endpoint for the address, whatever it says.
+///
+/// Connecting may still look up a host name; the balancing policy just does not get to see the
+/// addresses behind it.
+#[derive(Clone, Copy, Debug)]
+pub struct Passthrough;
+
+impl ResolverFactory for Passthrough {
+    fn scheme(&self) -> &str {
+        "passthrough"
+    }
+
+    fn build(
+        &self,
+        target: &Target,
+        _options: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, BadTarget> {
+        match target.endpoint() {
+            "" => Err(BadTarget::refused(
+                "passthrough: received empty target in Build()",
+            )),
+            endpoint => Ok(Fixed::resolver([Address::from(endpoint)])),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A resolver's life, from its factory to its end: what a channel spawns.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+use highball_core::{Backoff, Status};
+use tokio::time::sleep;
+
+use crate::contained::catching;
+use crate::{Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Updates, contained};
+
+/// Builds a resolver and runs it, until it ends or the [`Inbox`](crate::Inbox) is dropped.
+///
+/// A factory that refuses is asked again after a backoff: what it missed may come into being. Each
+/// refusal is reported as an UNAVAILABLE error, and a panic of the factory or the resolver as an
+/// INTERNAL one.
+///
+/// ```
+/// # async fn doc() {
+/// use highball_resolver::{ResolverOptions, ResolverRegistry, pair, supervise};
+///
+/// let (target, factory) = ResolverRegistry::builtin().find("ipv4:127.0.0.1:50051").unwrap();
+/// let (updates, mut inbox) = pair();
+/// tokio::spawn(supervise(factory, target, ResolverOptions::default(), updates));
+///
+/// let (resolution, ack) = inbox.recv().await.unwrap();
+/// assert_eq!(resolution.endpoints.unwrap().len(), 1);
+/// ack.accept();
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(doc());
+/// ```
+pub async fn supervise(
+    factory: Arc<dyn ResolverFactory>,
+    target: Target,
+    options: ResolverOptions,
+    updates: Updates,
+) {
+    let channel = updates.spare();
+    let life = async move {
+        let resolver = built(&*factory, &target, &options, &updates).await;
+        contained(resolver).run(updates).await;
+    };
+    tokio::select! {
+        () = life => {}
+        () = channel.closed() => {}
+    }
+}
+
+/// Asks the factory until it delivers.
+async fn built(
+    factory: &dyn ResolverFactory,
+    target: &Target,
+    options: &ResolverOptions,
+    updates: &Updates,
+) -> Box<dyn Resolver> {
+    let mut rng = Rng::with_seed(options.seed);
+    let mut failures = 0;
+    loop {
+        let status = match catching(async { factory.build(target, options) }).await {
+            Ok(Ok(resolver)) => return resolver,
+            Ok(Err(bad)) => Status::from(bad),
+            Err(panic) => Status::internal(format!("resolver factory panicked: {}", panic.0)),
+        };
+        failures += 1;
+        let retry_in = Backoff::default().delay(failures, &mut rng);
+        tracing::debug!(target: "resolver", %target, %status, ?retry_in, "building failed");
+        // The verdict on an error is no news.
+        let _ = updates.send(Resolution::error(status)).await;
+        sleep(retry_in).await;
+    }
+}

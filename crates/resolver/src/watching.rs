@@ -1,0 +1,216 @@
+//! Name services that tell of changes by themselves: a stream of answers, kept alive.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use futures_core::Stream;
+use futures_core::future::BoxFuture;
+use highball_core::{Backoff, Status};
+use tokio::time::{sleep, timeout};
+
+use crate::contained::{Panicked, catching};
+use crate::{BadTarget, Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Updates};
+
+/// A name service that tells of changes; [`Watching`] listens to it.
+pub trait Watch: Send + Sync + 'static {
+    /// The scheme of the targets that it can watch, in lower case.
+    fn scheme(&self) -> &str;
+
+    /// The authority that a channel to `target` claims.
+    fn authority(&self, target: &Target) -> String {
+        target.default_authority()
+    }
+
+    /// Everything that becomes known of the target, each item complete in itself.
+    ///
+    /// An error is passed on to the channel, which keeps the endpoints it has, and the stream goes on;
+    /// a stream that ends or panics is started again. May be dropped at any await.
+    fn watch(&self, target: &Target) -> impl Stream<Item = Result<Resolution, Status>> + Send;
+}
+
+/// Makes a resolver of a [`Watch`], for any number of channels and targets.
+///
+/// A watch that ends is started again with exponential backoff, which begins anew when an answer is
+/// accepted. Answers like the one in use are not passed on. A watch that says nothing for
+/// [30 s](Self::time_limit) is reported, so that calls do not wait without a reason, and left to go on.
+///
+/// ```
+/// use futures::stream::{self, Stream};
+/// use highball_core::Status;
+/// use highball_resolver::{Resolution, Target, Watch, Watching};
+///
+/// struct Announcements;
+///
+/// impl Watch for Announcements {
+///     fn scheme(&self) -> &str {
+///         "announced"
+///     }
+///     fn watch(&self, _: &Target) -> impl Stream<Item = Result<Resolution, Status>> + Send {
+///         stream::iter([Ok(Resolution::new(["10.0.0.1:50051"]))])
+///     }
+/// }
+///
+/// let factory = Watching::new(Announcements);
+/// ```
+pub struct Watching<W> {
+    watch: Arc<W>,
+    limit: Duration,
+    backoff: Backoff,
+}
+
+impl<W: Watch> Watching<W> {
+    /// Listens to `watch` as described above.
+    pub fn new(watch: W) -> Self {
+        Self {
+            watch: Arc::new(watch),
+            limit: Duration::from_secs(30),
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// How long a watch may take to say something. 30 s unless set.
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The delays between a watch's end and its next start; gRPC's connection backoff unless set.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+}
+
+impl<W: Watch> ResolverFactory for Watching<W> {
+    fn scheme(&self) -> &str {
+        self.watch.scheme()
+    }
+
+    fn authority(&self, target: &Target) -> String {
+        self.watch.authority(target)
+    }
+
+    fn build(
+        &self,
+        target: &Target,
+        options: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, BadTarget> {
+        Ok(Box::new(Listener {
+            watch: self.watch.clone(),
+            target: target.clone(),
+            limit: self.limit,
+            backoff: self.backoff,
+            rng: Rng::with_seed(options.seed),
+            heard: Heard {
+                in_use: None,
+                failures: 0,
+            },
+        }))
+    }
+}
+
+impl<W: Watch> fmt::Debug for Watching<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watching")
+            .field("scheme", &self.watch.scheme())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One target being watched.
+struct Listener<W> {
+    watch: Arc<W>,
+    target: Target,
+    limit: Duration,
+    backoff: Backoff,
+    rng: Rng,
+    heard: Heard,
+}
+
+impl<W: Watch> Resolver for Listener<W> {
+    fn run(mut self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            loop {
+                self.listen(&updates).await;
+                self.heard.failures = self.heard.failures.saturating_add(1);
+                let retry_in = self.backoff.delay(self.heard.failures, &mut self.rng);
+                tracing::debug!(target: "resolver", target = %self.target, ?retry_in, "watch ended");
+                sleep(retry_in).await;
+            }
+        })
+    }
+}
+
+impl<W: Watch> Listener<W> {
+    /// One watch, from its start to its end.
+    async fn listen(&mut self, updates: &Updates) {
+        let Self { target, heard, .. } = self;
+        let failed = |what: &str| {
+            Resolution::error(Status::unavailable(format!("the watch of {target} {what}")))
+        };
+        let stream = match catching(async { self.watch.watch(target) }).await {
+            Ok(stream) => stream,
+            Err(Panicked(why)) => {
+                return heard
+                    .tell(failed(&format!("panicked: {why}")), updates)
+                    .await;
+            }
+        };
+        let mut stream = pin!(stream);
+        let mut silent = true;
+        loop {
+            let item = if silent {
+                timeout(self.limit, next(stream.as_mut())).await
+            } else {
+                Ok(next(stream.as_mut()).await)
+            };
+            let answer = match item {
+                Ok(Ok(Some(answer))) => answer.unwrap_or_else(Resolution::error),
+                Ok(Ok(None)) if silent => {
+                    return heard.tell(failed("ended without an answer"), updates).await;
+                }
+                Ok(Ok(None)) => return,
+                Ok(Err(Panicked(why))) => {
+                    return heard
+                        .tell(failed(&format!("panicked: {why}")), updates)
+                        .await;
+                }
+                Err(_) => failed(&format!("has said nothing for {:?}", self.limit)),
+            };
+            silent = false;
+            heard.tell(answer, updates).await;
+        }
+    }
+}
+
+/// What the channel has heard.
+struct Heard {
+    /// What it accepted last, unless it has heard of an error since.
+    in_use: Option<Resolution>,
+    /// Watches that ended since then.
+    failures: u32,
+}
+
+impl Heard {
+    async fn tell(&mut self, answer: Resolution, updates: &Updates) {
+        if self.in_use.as_ref() != Some(&answer) {
+            self.in_use = None;
+            let accepted = updates.send(answer.clone()).await.is_ok();
+            if !accepted || answer.endpoints.is_err() {
+                return;
+            }
+            self.in_use = Some(answer);
+        }
+        self.failures = 0;
+    }
+}
+
+async fn next<S: Stream>(mut stream: Pin<&mut S>) -> Result<Option<S::Item>, Panicked> {
+    catching(poll_fn(|cx| stream.as_mut().poll_next(cx))).await
+}
