@@ -1,0 +1,133 @@
+//! How a connection ends, and how its owner hears of it.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use h2::Reason;
+use highball_core::Status;
+use tokio::sync::watch;
+
+/// Tells the owner of a connection, once, that it can open no more streams.
+#[derive(Debug)]
+pub struct ConnectionEnd {
+    pub(super) lost: watch::Receiver<Option<Lost>>,
+}
+
+impl ConnectionEnd {
+    /// Waits until the connection is of no more use: the server said GOAWAY, or it is closed.
+    ///
+    /// Resolves *before* new streams are refused, so that a subchannel that leaves READY at once sends
+    /// few calls in vain. Streams that are open may go on. Cancel-safe; resolves again if asked again.
+    pub async fn lost(&mut self) -> Lost {
+        let lost = self.lost.wait_for(Option::is_some).await;
+        lost.ok()
+            .and_then(|lost| lost.clone())
+            .unwrap_or_else(|| Lost::Closed(Closed::Local(Status::unavailable("aborted"))))
+    }
+}
+
+/// Why a connection can open no more streams.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Lost {
+    /// The server asked to open no more streams on it.
+    #[non_exhaustive]
+    GoAway {
+        /// Why.
+        code: Reason,
+        /// What the server added; often ASCII, such as `max_age` or `too_many_pings`.
+        debug: Bytes,
+    },
+    /// There is no connection any more, or there will be none when its streams have ended.
+    Closed(Closed),
+}
+
+/// What closed a connection.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Closed {
+    /// This side did, with the status that its streams ended with.
+    Local(Status),
+    /// The stream ids are used up to three quarters.
+    IdsExhausted,
+    /// The server closed its end.
+    Eof,
+    /// Reading failed.
+    Read(Arc<io::Error>),
+    /// Writing failed.
+    Write(Arc<io::Error>),
+    /// One of the two ends broke the protocol.
+    Protocol(String),
+}
+
+impl Lost {
+    /// The label of the metric for disconnections (gRFC A94).
+    pub fn label(&self) -> String {
+        match self {
+            Self::GoAway { code, .. } => format!("GOAWAY {}", reason_name(*code)),
+            Self::Closed(Closed::Local(_)) => "subchannel shutdown".to_owned(),
+            Self::Closed(Closed::Read(error) | Closed::Write(error)) => match error.kind() {
+                io::ErrorKind::ConnectionReset => "connection reset",
+                io::ErrorKind::TimedOut => "connection timed out",
+                io::ErrorKind::ConnectionAborted => "connection aborted",
+                _ if error.raw_os_error().is_some() => "socket error",
+                _ => "unknown",
+            }
+            .to_owned(),
+            Self::Closed(_) => "unknown".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::GoAway { code, debug } => write!(
+                f,
+                "received goaway: code: {}, debug data: {:?}",
+                reason_name(*code),
+                String::from_utf8_lossy(debug)
+            ),
+            Self::Closed(closed) => closed.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(status) => write!(f, "closed by the client: {}", status.message()),
+            Self::IdsExhausted => f.write_str("stream ids are used up"),
+            Self::Eof => f.write_str("error reading from server: EOF"),
+            Self::Read(error) => write!(f, "error reading from server: {error}"),
+            Self::Write(error) => write!(f, "error writing to server: {error}"),
+            Self::Protocol(text) => f.write_str(text),
+        }
+    }
+}
+
+/// The name of an HTTP/2 error code as RFC 9113 writes it.
+pub(crate) fn reason_name(reason: Reason) -> String {
+    const NAMES: [&str; 14] = [
+        "NO_ERROR",
+        "PROTOCOL_ERROR",
+        "INTERNAL_ERROR",
+        "FLOW_CONTROL_ERROR",
+        "SETTINGS_TIMEOUT",
+        "STREAM_CLOSED",
+        "FRAME_SIZE_ERROR",
+        "REFUSED_STREAM",
+        "CANCEL",
+        "COMPRESSION_ERROR",
+        "CONNECT_ERROR",
+        "ENHANCE_YOUR_CALM",
+        "INADEQUATE_SECURITY",
+        "HTTP_1_1_REQUIRED",
+    ];
+    let code = u32::from(reason);
+    NAMES
+        .get(code as usize)
+        .map_or_else(|| format!("{code:#x}"), |name| (*name).to_owned())
+}

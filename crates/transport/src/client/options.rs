@@ -1,0 +1,35 @@
+//! What a user may set about a connection.
+
+/// The settings of a client's connection. [`Default`] is what users get.
+///
+/// Everything that is not here is fixed: see the table in the crate's documentation.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientOptions {
+    /// What `user-agent` says; `highball/<version>` by default. Characters that a header cannot carry
+    /// make [`connect`](crate::client::connect) fail.
+    pub user_agent: String,
+    /// Whether `:scheme` says `https`: set when the connector's streams are encrypted.
+    pub secure: bool,
+    /// The window of one stream in bytes: how much the server may send on it before it is read. At
+    /// least 65,535, which is also the default; less is raised to that.
+    pub stream_window: u32,
+    /// The window of the connection in bytes; 16 MiB by default. Should be several times the
+    /// window of a stream, for streams nobody reads from hold their share of it.
+    pub connection_window: u32,
+    /// The largest header list (or trailers) a call accepts, in bytes as HTTP/2 counts them; 16 KiB by
+    /// default.
+    pub max_header_list_size: u32,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("highball/", env!("CARGO_PKG_VERSION")).to_owned(),
+            secure: false,
+            stream_window: crate::settings::DEFAULT_WINDOW,
+            connection_window: crate::settings::CONNECTION_WINDOW,
+            max_header_list_size: crate::settings::MAX_METADATA as u32,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Where sockets come from: the only place of the client that names the operating system's network.
+//!
+//! Everything above works on a [`BoxIo`] that some [`Connector`] made, so that a whole channel runs
+//! unchanged over TCP, over Unix sockets, over [memory](crate::MemoryNetwork) and over a simulated
+//! network.
+
+use std::fmt;
+use std::io;
+
+use futures_core::future::BoxFuture;
+use highball_core::{Address, Network};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// Makes byte streams to addresses.
+///
+/// Implement it to reach servers in another way: through a simulated network, a proxy, a test double.
+/// May be called concurrently.
+pub trait Connector: fmt::Debug + Send + Sync + 'static {
+    /// Connects to `address`.
+    ///
+    /// Neither bounded in time nor repeated: the caller does both. Dropping the future gives the attempt
+    /// up and closes what it has opened.
+    fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>>;
+}
+
+/// One byte stream to a peer.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Who is at the other end, as far as the network tells.
+    fn peer(&self) -> Address;
+}
+
+/// A byte stream of any kind.
+pub type BoxIo = Box<dyn Io>;
+
+impl fmt::Debug for dyn Io {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Io({})", self.peer())
+    }
+}
+
+/// The operating system's network: TCP, Unix sockets and, on Linux, abstract Unix sockets.
+///
+/// TCP runs with `TCP_NODELAY` (a call is often one small write that waits for its answer) and with
+/// `SO_KEEPALIVE` at the system's intervals. A host name is looked up by the system resolver, and its
+/// addresses are tried one after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemConnector;
+
+impl Connector for SystemConnector {
+    fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
+        Box::pin(async move {
+            match address.network() {
+                Network::Tcp => tcp(address.text()).await,
+                Network::Unix => unix(address.text()).await,
+                Network::UnixAbstract => unix_abstract(address.text()).await,
+            }
+        })
+    }
+}
+
+async fn tcp(host_and_port: &str) -> io::Result<BoxIo> {
+    let stream = TcpStream::connect(host_and_port).await?;
+    stream.set_nodelay(true)?;
+    socket2::SockRef::from(&stream).set_keepalive(true)?;
+    Ok(Box::new(stream))
+}
+
+impl Io for TcpStream {
+    fn peer(&self) -> Address {
+        self.peer_addr()
+            .map_or_else(|_| Address::tcp(""), Address::from)
+    }
+}
+
+#[cfg(unix)]
+use unix_sockets::unix;
+
+#[cfg(not(unix))]
+async fn unix(_path: &str) -> io::Result<BoxIo> {
+    Err(unsupported("Unix sockets"))
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use unix_sockets::unix_abstract;
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+async fn unix_abstract(_name: &str) -> io::Result<BoxIo> {
+    Err(unsupported("abstract Unix sockets"))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn unsupported(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("this system has no {what}"),
+    )
+}
+
+#[cfg(unix)]
+mod unix_sockets {
+    //! Connecting to Unix sockets, named by a path or by an abstract name.
+
+    use std::io;
+
+    use highball_core::Address;
+    use tokio::net::UnixStream;
+
+    use super::{BoxIo, Io};
+
+    pub(super) async fn unix(path: &str) -> io::Result<BoxIo> {
+        Ok(Box::new(UnixStream::connect(path).await?))
+    }
+
+    /// tokio takes a path that starts with NUL for an abstract name.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) async fn unix_abstract(name: &str) -> io::Result<BoxIo> {
+        Ok(Box::new(UnixStream::connect(format!("\0{name}")).await?))
+    }
+
+    impl Io for UnixStream {
+        fn peer(&self) -> Address {
+            let Ok(address) = self.peer_addr() else {
+                return Address::unix("");
+            };
+            if let Some(path) = address.as_pathname() {
+                return Address::unix(path.to_string_lossy());
+            }
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            if let Some(name) = address.as_abstract_name() {
+                return Address::unix_abstract(String::from_utf8_lossy(name));
+            }
+            Address::unix("")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tcp_connects_without_delay_and_knows_its_peer() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::from(listener.local_addr().unwrap());
+        let mut io = SystemConnector.connect(&address).await.unwrap();
+        assert_eq!(io.peer(), address);
+        let (mut accepted, _) = listener.accept().await.unwrap();
+        io.write_all(b"x").await.unwrap();
+        assert_eq!(accepted.read_u8().await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::from(listener.local_addr().unwrap());
+        drop(listener);
+        let error = SystemConnector.connect(&address).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_abstract_name_connects_and_is_the_peer() {
+        let name = format!("highball-connect-{}", std::process::id());
+        let listener = tokio::net::UnixListener::bind(format!("\0{name}")).unwrap();
+        let address = Address::unix_abstract(name);
+        let io = SystemConnector.connect(&address).await.unwrap();
+        assert_eq!(io.peer(), address);
+        listener.accept().await.unwrap();
+    }
+}

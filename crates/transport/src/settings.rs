@@ -1,0 +1,56 @@
+//! What each end tells its peer, and what it tells h2: every setting is explicit, none is left to a
+//! default.
+//!
+//! h2's defaults suit web servers. Under gRPC's many small messages and many cancelled streams they close
+//! healthy connections, so the limits that guard against abuse are set here to values that no honest
+//! peer reaches, and the frame tap enforces rates in their place.
+
+use std::time::Duration;
+
+/// Where HTTP/2 starts all windows, and what a window may not fall below here.
+pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
+
+/// The window of the whole connection, both ends: wide enough that streams nobody reads from do not
+/// starve the others.
+pub(crate) const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// The largest frame either end accepts: small frames let streams take turns.
+pub(crate) const MAX_FRAME_SIZE: u32 = 16 * 1024;
+
+/// The HPACK table either end keeps.
+pub(crate) const HEADER_TABLE_SIZE: u32 = 4096;
+
+/// The header list size that is announced. Enforced by h2 and, lower, by
+/// [`MAX_METADATA`]: h2 kills the connection at four times its own limit.
+pub(crate) const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
+
+/// The header list size above which a call fails with `RESOURCE_EXHAUSTED`.
+pub(crate) const MAX_METADATA: usize = 16 * 1024;
+
+/// How much of a stream's data h2 may hold before the sender waits.
+pub(crate) const MAX_SEND_BUFFER: usize = 64 * 1024;
+
+/// How many streams that were reset here are remembered, so that late frames for them are ignored.
+pub(crate) const RESET_STREAMS_KEPT: usize = 1_000;
+
+/// For how long they are remembered.
+pub(crate) const RESET_STREAMS_KEPT_FOR: Duration = Duration::from_secs(10);
+
+/// The streams a client opens before it has heard the server's limit.
+pub(crate) const STREAMS_BEFORE_SETTINGS: u32 = 100;
+
+/// The streams a server lets one client have open, and so the handlers that one connection runs.
+pub(crate) const SERVER_MAX_CONCURRENT_STREAMS: u32 = 100;
+
+/// What h2 may spend on small DATA frames, in its own unit, before it closes the connection. Frames
+/// for cancelled streams are never refunded, hence the size.
+pub(crate) const CLIENT_DATA_FRAME_BUDGET: usize = 64 * 1024 * 1024;
+
+/// The same at the server.
+pub(crate) const SERVER_DATA_FRAME_BUDGET: usize = 16 * 1024 * 1024;
+
+/// How many streams a server resets for the client's errors in the life of a connection.
+pub(crate) const SERVER_LOCAL_ERROR_RESETS: usize = 10_000;
+
+/// Stream ids are used up to here; then the connection drains (75 % of 2^31).
+pub(crate) const LAST_STREAM_ID: u32 = 1_610_612_735;
