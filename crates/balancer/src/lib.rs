@@ -1,1 +1,57 @@
-//! `highball-balancer`.
+//! From endpoints to a picker: load balancing.
+
+pub mod pick_first;
+
+mod command;
+mod event;
+mod path;
+mod policy;
+
+mod cx;
+mod done;
+mod host;
+mod picker;
+mod subchannel;
+mod timer;
+mod waker;
+
+mod child;
+mod graceful_switch;
+mod per_endpoint;
+
+mod round_robin;
+
+mod choice;
+mod registry;
+mod tree;
+
+pub use child::Child;
+pub use choice::Choice;
+pub use command::{Command, SubchannelId, TimerId};
+pub use cx::Cx;
+pub use done::{Done, Outcome};
+pub use event::{Event, HealthState, SubchannelState};
+pub use graceful_switch::GracefulSwitch;
+pub use path::Path;
+pub use per_endpoint::PerEndpoint;
+pub use pick_first::{EndpointWeight, PickFirst};
+pub use picker::{
+    CallInfo, FailPicker, IdlePicker, LbState, Pick, Picker, Selection, UsePicker, WaitPicker,
+};
+pub use policy::{Policy, Update};
+pub use registry::{ConfigError, Level, Registry};
+pub use round_robin::RoundRobin;
+pub use subchannel::Subchannel;
+pub use timer::Timer;
+pub use tree::Tree;
+pub use waker::{Wake, Waker};
+
+use highball_core::{Code, Status};
+
+/// What a status says, for use inside another text: its code only where that adds something.
+fn words(status: &Status) -> String {
+    match status.code() {
+        Code::Unavailable if !status.message().is_empty() => status.message().to_owned(),
+        _ => status.to_string(),
+    }
+}

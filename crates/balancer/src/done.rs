@@ -1,0 +1,110 @@
+//! The completion hook: how a picker learns what became of the calls it placed.
+
+use std::fmt;
+
+use highball_core::{MetadataMap, Status};
+
+/// What became of an attempt, as told to a [`Done`] hook.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How the attempt ended. `None`: it came to no end of its own, because the chosen subchannel had no
+    /// connection any more or because the caller dropped the call.
+    pub result: Option<Result<(), Status>>,
+    /// The trailing metadata, if any came.
+    pub trailers: MetadataMap,
+    /// Whether a stream was opened for it.
+    pub bytes_sent: bool,
+    /// Whether anything came back on it.
+    pub bytes_received: bool,
+}
+
+impl Outcome {
+    /// The outcome of an attempt that ended with this result.
+    pub fn ended(result: Result<(), Status>) -> Self {
+        Self {
+            result: Some(result),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the attempt ended, and not well.
+    pub fn is_failure(&self) -> bool {
+        matches!(self.result, Some(Err(_)))
+    }
+}
+
+/// A hook that runs exactly once: when the attempt ends, or with a default [`Outcome`] when it is dropped.
+///
+/// It runs on the task of the call: it must not block.
+pub struct Done(Option<Hook>);
+
+type Hook = Box<dyn FnOnce(Outcome) + Send>;
+
+impl Done {
+    /// A hook that calls `hook`.
+    pub fn new(hook: impl FnOnce(Outcome) + Send + 'static) -> Self {
+        Self(Some(Box::new(hook)))
+    }
+
+    /// Runs the hook.
+    pub fn fire(mut self, outcome: Outcome) {
+        if let Some(hook) = self.0.take() {
+            hook(outcome);
+        }
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Some(hook) = self.0.take() {
+            hook(Outcome::default());
+        }
+    }
+}
+
+impl fmt::Debug for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Done")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn recording() -> (Done, mpsc::Receiver<Outcome>) {
+        let (sender, receiver) = mpsc::channel();
+        (Done::new(move |o| sender.send(o).unwrap()), receiver)
+    }
+
+    #[test]
+    fn it_fires_once_with_the_outcome() {
+        let (done, outcomes) = recording();
+        done.fire(Outcome::ended(Err(Status::unavailable("gone"))));
+        let seen: Vec<_> = outcomes.iter().collect();
+        assert_eq!(seen.len(), 1);
+        assert!(seen[0].is_failure());
+    }
+
+    #[test]
+    fn a_dropped_hook_fires_with_no_result() {
+        let (done, outcomes) = recording();
+        drop(done);
+        let seen: Vec<_> = outcomes.iter().collect();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].result, None);
+        assert!(!seen[0].is_failure());
+    }
+
+    #[test]
+    fn what_the_hook_holds_is_released_when_it_has_run() {
+        let held = Arc::new(());
+        let copy = held.clone();
+        Done::new(move |_| drop(copy)).fire(Outcome::default());
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! All READY endpoints in turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use highball_core::Rejected;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    CallInfo, ConfigError, Cx, Event, PerEndpoint, Pick, PickFirst, Picker, Policy, Registry,
+    Update, pick_first,
+};
+
+/// The policy `round_robin`: keeps a connection to every endpoint and sends calls to those that are
+/// READY, one after the other. It has no config.
+#[derive(Debug)]
+pub struct RoundRobin {
+    children: PerEndpoint<PickFirst>,
+}
+
+impl Policy for RoundRobin {
+    const NAME: &'static str = "round_robin";
+    type Config = ();
+
+    fn parse(config: &Value, _: &Registry) -> Result<(), ConfigError> {
+        let object = Option::<Map<String, Value>>::deserialize(config);
+        object.map(drop).map_err(|error| {
+            ConfigError::Invalid(format!("round_robin: config is no object: {error}"))
+        })
+    }
+
+    fn new(_: &mut Cx<'_>) -> Self {
+        Self {
+            children: PerEndpoint::new(),
+        }
+    }
+
+    fn update(&mut self, update: Update<()>, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let update = Update {
+            endpoints: update.endpoints,
+            attributes: update.attributes,
+            config: Arc::new(pick_first::Config::default()),
+        };
+        let result = self.children.update(update, cx);
+        self.publish_changes(cx);
+        result
+    }
+
+    fn event(&mut self, event: Event, cx: &mut Cx<'_>) {
+        self.children.deliver(event, cx);
+        self.publish_changes(cx);
+    }
+}
+
+impl RoundRobin {
+    fn publish_changes(&mut self, cx: &mut Cx<'_>) {
+        if self.children.take_changed() {
+            let state = self.children.aggregate(cx);
+            cx.publish_state(state);
+        }
+    }
+}
+
+/// Asks one picker after the other. No lock, no allocation.
+#[derive(Debug)]
+pub(crate) struct RoundRobinPicker {
+    /// Never empty.
+    pickers: Box<[Arc<dyn Picker>]>,
+    next: AtomicUsize,
+}
+
+impl RoundRobinPicker {
+    /// Starts with the picker at `start`. There must be one at least.
+    pub(crate) fn new(pickers: Vec<Arc<dyn Picker>>, start: usize) -> Self {
+        debug_assert!(!pickers.is_empty(), "a state that some child is in");
+        Self {
+            pickers: pickers.into(),
+            next: AtomicUsize::new(start),
+        }
+    }
+}
+
+impl Picker for RoundRobinPicker {
+    fn pick(&self, call: &CallInfo<'_>) -> Pick {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        self.pickers[n % self.pickers.len()].pick(call)
+    }
+}

@@ -1,0 +1,38 @@
+//! The claim on a timer.
+
+use std::fmt;
+use std::sync::mpsc::Sender;
+
+use crate::{Command, TimerId};
+
+/// A timer that has been set. It fires once, as [`Event::Timer`](crate::Event::Timer).
+///
+/// Dropping it cancels it, and nothing is heard of it again.
+pub struct Timer {
+    id: TimerId,
+    commands: Sender<Command>,
+}
+
+impl Timer {
+    pub(crate) fn new(id: TimerId, commands: Sender<Command>) -> Self {
+        Self { id, commands }
+    }
+
+    /// Its name, as the event uses it.
+    pub fn id(&self) -> TimerId {
+        self.id
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // A tree that is gone has no timers left to cancel.
+        let _ = self.commands.send(Command::CancelTimer(self.id));
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timer({})", self.id.0)
+    }
+}
