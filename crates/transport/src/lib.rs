@@ -17,6 +17,7 @@ mod connect;
 pub mod framing;
 mod memory;
 mod settings;
+mod tap;
 
 pub use connect::{BoxIo, Connector, Io, SystemConnector};
 pub use memory::{MemoryListener, MemoryNetwork};

@@ -1,0 +1,217 @@
+//! What a tap has learnt about a connection: readable from anywhere, without waiting.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use h2::Reason;
+use tokio::time::Instant;
+
+use super::scanner::{GoAway, Settings};
+use crate::settings::DEFAULT_WINDOW;
+
+/// Facts are written before h2 sees the bytes they come from, so whoever h2 wakes finds them here.
+///
+/// Counters are relaxed: each is true by itself, several of them may be a frame apart.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    created: Instant,
+    /// Microseconds from `created` to the last read that gave bytes.
+    last_read: AtomicU64,
+    settings_seen: AtomicBool,
+    settings_acked: AtomicU32,
+    max_concurrent_streams: AtomicU32,
+    initial_window_size: AtomicU32,
+    max_header_list_size: AtomicU32,
+    /// The highest stream whose HEADERS began to leave.
+    headers_sent: AtomicU32,
+    pings_received: AtomicU32,
+    resets_received: AtomicU32,
+    progress_sent: AtomicU32,
+    /// What happens a few times in the life of a connection. Held for look-ups and stores only.
+    rare: Mutex<Rare>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rare {
+    goaway: Option<GoAway>,
+    end: Option<WireEnd>,
+}
+
+/// Why no more bytes come from, or go to, the peer. The first reason is kept.
+#[derive(Clone, Debug)]
+pub(crate) enum WireEnd {
+    /// The peer closed its direction.
+    Eof,
+    /// Reading failed.
+    Read(Arc<io::Error>),
+    /// Writing failed.
+    Write(Arc<io::Error>),
+    /// The tap saw something that it does not let pass.
+    Violation(Violation),
+}
+
+/// Something the peer must not do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Violation {
+    /// What our GOAWAY says.
+    pub(crate) code: Reason,
+    pub(crate) text: String,
+    /// It came in place of the SETTINGS that a connection starts with.
+    pub(crate) in_preface: bool,
+}
+
+impl Facts {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            created: now,
+            last_read: AtomicU64::new(0),
+            settings_seen: AtomicBool::new(false),
+            settings_acked: AtomicU32::new(0),
+            max_concurrent_streams: AtomicU32::new(u32::MAX),
+            initial_window_size: AtomicU32::new(DEFAULT_WINDOW),
+            max_header_list_size: AtomicU32::new(u32::MAX),
+            headers_sent: AtomicU32::new(0),
+            pings_received: AtomicU32::new(0),
+            resets_received: AtomicU32::new(0),
+            progress_sent: AtomicU32::new(0),
+            rare: Mutex::default(),
+        }
+    }
+
+    /// Whether the peer's first SETTINGS has come, whole.
+    pub(crate) fn settings_seen(&self) -> bool {
+        self.settings_seen.load(Ordering::Acquire)
+    }
+
+    /// How many of our SETTINGS the peer has acknowledged.
+    pub(crate) fn settings_acked(&self) -> u32 {
+        self.settings_acked.load(Ordering::Relaxed)
+    }
+
+    /// The peer's MAX_CONCURRENT_STREAMS; without one, no limit.
+    pub(crate) fn max_concurrent_streams(&self) -> u32 {
+        self.max_concurrent_streams.load(Ordering::Relaxed)
+    }
+
+    /// The peer's INITIAL_WINDOW_SIZE.
+    pub(crate) fn initial_window_size(&self) -> u32 {
+        self.initial_window_size.load(Ordering::Relaxed)
+    }
+
+    /// The peer's MAX_HEADER_LIST_SIZE; without one, no limit.
+    pub(crate) fn max_header_list_size(&self) -> u32 {
+        self.max_header_list_size.load(Ordering::Relaxed)
+    }
+
+    /// When bytes last came from the peer: any bytes are a sign of life.
+    pub(crate) fn last_read(&self) -> Instant {
+        self.created + Duration::from_micros(self.last_read.load(Ordering::Relaxed))
+    }
+
+    /// The highest stream whose HEADERS have left this machine, at least in part.
+    pub(crate) fn headers_sent(&self) -> u32 {
+        self.headers_sent.load(Ordering::Acquire)
+    }
+
+    /// How many PINGs have come, without acknowledgements of ours.
+    pub(crate) fn pings_received(&self) -> u32 {
+        self.pings_received.load(Ordering::Relaxed)
+    }
+
+    /// How many RST_STREAMs have come.
+    pub(crate) fn resets_received(&self) -> u32 {
+        self.resets_received.load(Ordering::Relaxed)
+    }
+
+    /// How many HEADERS and DATA have left.
+    pub(crate) fn progress_sent(&self) -> u32 {
+        self.progress_sent.load(Ordering::Relaxed)
+    }
+
+    /// The peer's GOAWAY: the code and text of its first, the last stream of its latest.
+    pub(crate) fn goaway(&self) -> Option<GoAway> {
+        self.rare().goaway.clone()
+    }
+
+    /// Why the wire is at its end, if it is.
+    pub(crate) fn end(&self) -> Option<WireEnd> {
+        self.rare().end.clone()
+    }
+
+    fn rare(&self) -> MutexGuard<'_, Rare> {
+        self.rare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn record_read(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.created).as_micros();
+        let micros = u64::try_from(since).unwrap_or(u64::MAX);
+        self.last_read.store(micros, Ordering::Relaxed);
+    }
+
+    /// The first SETTINGS without a limit means that there is none; later ones change what they name.
+    pub(super) fn record_settings(&self, settings: Settings) {
+        for (value, fact) in [
+            (
+                settings.max_concurrent_streams,
+                &self.max_concurrent_streams,
+            ),
+            (settings.initial_window_size, &self.initial_window_size),
+            (settings.max_header_list_size, &self.max_header_list_size),
+        ] {
+            if let Some(value) = value {
+                fact.store(value, Ordering::Relaxed);
+            }
+        }
+        self.settings_seen.store(true, Ordering::Release);
+    }
+
+    pub(super) fn record_settings_ack(&self) {
+        self.settings_acked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn record_ping(&self) {
+        self.pings_received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn record_reset(&self) {
+        self.resets_received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn record_headers_sent(&self, stream: u32) {
+        self.headers_sent.fetch_max(stream, Ordering::Release);
+    }
+
+    pub(super) fn record_progress_sent(&self) {
+        self.progress_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Fails if its last stream is one that no client opens, or higher than the one before allowed.
+    pub(super) fn record_goaway(&self, new: GoAway) -> Result<(), String> {
+        let id = new.last_stream;
+        let mut rare = self.rare();
+        // 2^31-1 is what a server says that will say more later.
+        if id != 0 && id % 2 == 0 {
+            return Err(format!(
+                "received goaway with non-zero even-numbered stream id: {id}"
+            ));
+        }
+        match &mut rare.goaway {
+            Some(previous) if id > previous.last_stream => {
+                return Err(format!(
+                    "received goaway with stream id: {id}, which exceeds stream id of previous goaway: {}",
+                    previous.last_stream
+                ));
+            }
+            Some(previous) => previous.last_stream = id,
+            none => *none = Some(new),
+        }
+        Ok(())
+    }
+
+    pub(super) fn record_end(&self, end: WireEnd) {
+        self.rare().end.get_or_insert(end);
+    }
+}

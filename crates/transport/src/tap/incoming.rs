@@ -1,0 +1,203 @@
+//! The bytes from the peer: read in large pieces, watched, then handed to h2.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, BytesMut};
+use h2::Reason;
+use tokio::io::{AsyncReadExt as _, ReadBuf};
+use tokio::time::Instant;
+
+use super::facts::{Facts, Violation, WireEnd};
+use super::flood::FloodGuard;
+use super::scanner::{FrameHead, FrameScanner, Seen, kind};
+use super::{Role, TapError};
+use crate::connect::BoxIo;
+
+/// What a quiet connection keeps to read into.
+const SMALL: usize = 4 * 1024;
+
+/// What a busy one reads at a time. One read then serves many frames.
+const LARGE: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Incoming {
+    role: Role,
+    /// Read and watched, not yet taken by h2.
+    buffer: BytesMut,
+    /// How much the next read asks for.
+    piece: usize,
+    /// How much has come since the connection last waited.
+    burst: usize,
+    scanner: FrameScanner,
+    /// The first bytes ever, for telling what answers in HTTP/2's place.
+    opening: Vec<u8>,
+    is_first_frame: bool,
+    pub(super) floods: FloodGuard,
+}
+
+impl Incoming {
+    pub(super) fn new(role: Role, now: Instant) -> Self {
+        Self {
+            role,
+            buffer: BytesMut::new(),
+            piece: SMALL,
+            burst: 0,
+            scanner: match role {
+                Role::Client => FrameScanner::new(),
+                Role::Server => FrameScanner::behind_preface(),
+            },
+            opening: Vec::new(),
+            is_first_frame: true,
+            floods: FloodGuard::new(now),
+        }
+    }
+
+    pub(super) fn poll_read(
+        &mut self,
+        io: &mut BoxIo,
+        facts: &Facts,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.buffer.is_empty() {
+            ready!(self.fill(io, facts, cx))?;
+        }
+        let length = out.remaining().min(self.buffer.len());
+        out.put_slice(&self.buffer[..length]);
+        self.buffer.advance(length);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once. Leaves the buffer empty at the end of the stream.
+    fn fill(
+        &mut self,
+        io: &mut BoxIo,
+        facts: &Facts,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.buffer.reserve(self.piece);
+        // The future holds no state of its own: polling it once is polling the stream once.
+        let read = pin!(io.read_buf(&mut self.buffer)).poll(cx);
+        let count = match read {
+            Poll::Pending => {
+                self.settle();
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(error)) => {
+                let error = Arc::new(error);
+                facts.record_end(WireEnd::Read(Arc::clone(&error)));
+                return Poll::Ready(Err(io::Error::new(error.kind(), error)));
+            }
+            Poll::Ready(Ok(count)) => count,
+        };
+        if count == 0 {
+            facts.record_end(WireEnd::Eof);
+            return Poll::Ready(Ok(()));
+        }
+        self.burst += count;
+        if count >= self.piece {
+            self.piece = LARGE;
+        }
+        let now = Instant::now();
+        facts.record_read(now);
+        Poll::Ready(self.watch(facts, now).map_err(|violation| {
+            self.buffer.clear();
+            facts.record_end(WireEnd::Violation(violation.clone()));
+            io::Error::new(io::ErrorKind::InvalidData, TapError(violation))
+        }))
+    }
+
+    /// The peer is quiet: after a burst of little, the large buffer is given back.
+    fn settle(&mut self) {
+        if self.burst < SMALL && self.piece == LARGE {
+            self.piece = SMALL;
+            self.buffer = BytesMut::new();
+        }
+        self.burst = 0;
+    }
+
+    fn watch(&mut self, facts: &Facts, now: Instant) -> Result<(), Violation> {
+        let buffer = std::mem::take(&mut self.buffer);
+        if self.is_first_frame {
+            let room = 64_usize.saturating_sub(self.opening.len());
+            self.opening.extend(buffer.iter().take(room));
+        }
+        let mut bytes: &[u8] = &buffer;
+        let mut watched = Ok(());
+        while let Some(seen) = self.scanner.next(&mut bytes) {
+            watched = self.record(seen, facts, now);
+            if watched.is_err() {
+                break;
+            }
+        }
+        self.buffer = buffer;
+        watched
+    }
+
+    fn record(&mut self, seen: Seen, facts: &Facts, now: Instant) -> Result<(), Violation> {
+        match seen {
+            Seen::Head(head) => {
+                self.first_frame(head, facts)?;
+                match head.kind {
+                    kind::SETTINGS if head.is_ack() => facts.record_settings_ack(),
+                    kind::PING if !head.is_ack() => facts.record_ping(),
+                    kind::RST_STREAM => facts.record_reset(),
+                    _ => {}
+                }
+                self.floods.frame_in(head, now).map_err(|text| Violation {
+                    code: Reason::ENHANCE_YOUR_CALM,
+                    text: text.to_owned(),
+                    in_preface: false,
+                })
+            }
+            Seen::Settings(settings) => {
+                facts.record_settings(settings);
+                Ok(())
+            }
+            // A client's GOAWAY speaks of streams that the server pushes: there are none.
+            Seen::GoAway(_) if self.role == Role::Server => Ok(()),
+            Seen::GoAway(goaway) => facts.record_goaway(goaway).map_err(|text| Violation {
+                code: Reason::PROTOCOL_ERROR,
+                text,
+                in_preface: false,
+            }),
+        }
+    }
+
+    /// Both ends start with SETTINGS. What h2 would make of anything else says little.
+    fn first_frame(&mut self, head: FrameHead, facts: &Facts) -> Result<(), Violation> {
+        if !std::mem::replace(&mut self.is_first_frame, false) {
+            return Ok(());
+        }
+        let opening = std::mem::take(&mut self.opening);
+        let is_settings = head.kind == kind::SETTINGS && !head.is_ack() && head.stream == 0;
+        if is_settings {
+            if head.length == 0 {
+                facts.record_settings(super::scanner::Settings::default());
+            }
+            return Ok(());
+        }
+        let text = if self.role == Role::Client && opening.starts_with(b"HTTP/") {
+            let line = opening.split(|byte| *byte == b'\r').next().unwrap_or(&[]);
+            format!(
+                "the server answers in HTTP/1.1, not in HTTP/2: {:?}",
+                String::from_utf8_lossy(line)
+            )
+        } else {
+            format!(
+                "initial http2 frame from {} is not a settings frame: {}",
+                self.role.peer(),
+                head.name()
+            )
+        };
+        Err(Violation {
+            code: Reason::PROTOCOL_ERROR,
+            text,
+            in_preface: true,
+        })
+    }
+}
