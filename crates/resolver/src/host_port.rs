@@ -41,9 +41,8 @@ impl HostPort {
             Some("") => return Err(BadHostPort::EndsWithColon),
             Some("http") => 80,
             Some("https") => 443,
-            Some(digits) => digits
-                .parse()
-                .map_err(|_| unreadable("the port must be 0 to 65535, http or https"))?,
+            Some(digits) => number(digits)
+                .ok_or_else(|| unreadable("the port must be 0 to 65535, http or https"))?,
         };
         let host = if host.is_empty() { "localhost" } else { host };
         Ok(Self {
@@ -80,6 +79,12 @@ fn ip(text: &str) -> Option<IpAddr> {
     }
 }
 
+/// Digits only: `u16` would also parse a sign.
+fn number(digits: &str) -> Option<u16> {
+    let plain = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain)
+}
+
 fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']').ok_or("missing ']' in address")?;
@@ -100,5 +105,89 @@ fn split(text: &str) -> Result<(&str, Option<&str>), &'static str> {
         None => Ok((text, None)),
         Some((_, port)) if port.contains(':') => Err("too many colons in address"),
         Some((host, port)) => Ok((host, Some(port))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_and_a_port_can_be_written_in_many_ways() {
+        for (text, whole) in [
+            ("foo", "foo:443"),
+            ("foo:80", "foo:80"),
+            ("foo:http", "foo:80"),
+            ("foo:https", "foo:443"),
+            (":80", "localhost:80"),
+            (":http", "localhost:80"),
+            ("127.0.0.1", "127.0.0.1:443"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("::1", "[::1]:443"),
+            ("[::1]", "[::1]:443"),
+            ("[::1]:80", "[::1]:80"),
+            ("::", "[::]:443"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:443"),
+            ("[fe80::1%eth0]:80", "[fe80::1%eth0]:80"),
+            ("[]:80", "localhost:80"),
+            ("[foo]:80", "foo:80"),
+            ("foo bar:65535", "foo bar:65535"),
+        ] {
+            let parsed = HostPort::parse(text).map(|parsed| parsed.to_string());
+            assert_eq!(parsed, Ok(whole.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let unreadable = |text: &str, why| BadHostPort::Unreadable(text.to_owned(), why);
+        let port = "the port must be 0 to 65535, http or https";
+        for (text, bad) in [
+            ("", BadHostPort::Empty),
+            (":", BadHostPort::EndsWithColon),
+            ("foo:", BadHostPort::EndsWithColon),
+            ("[::1]:", BadHostPort::EndsWithColon),
+            ("a:b:c", unreadable("a:b:c", "too many colons in address")),
+            (
+                "2001:db8::zzz",
+                unreadable("2001:db8::zzz", "too many colons in address"),
+            ),
+            ("[::1", unreadable("[::1", "missing ']' in address")),
+            (
+                "[::1]80",
+                unreadable("[::1]80", "unexpected text after ']' in address"),
+            ),
+            (
+                "[[::1]]:80",
+                unreadable("[[::1]]:80", "unexpected text after ']' in address"),
+            ),
+            (
+                "foo]:80",
+                unreadable("foo]:80", "unexpected bracket in address"),
+            ),
+            ("foo:65536", unreadable("foo:65536", port)),
+            ("foo:-1", unreadable("foo:-1", port)),
+            ("foo:+1", unreadable("foo:+1", port)),
+            ("foo:smtp", unreadable("foo:smtp", port)),
+        ] {
+            assert_eq!(HostPort::parse(text), Err(bad), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_told_from_names() {
+        for (text, is_ip) in [
+            ("127.0.0.1:80", true),
+            ("[fe80::1%eth0]:80", true),
+            ("127.0.0.1%eth0:80", false),
+            ("localhost", false),
+            ("1.2.3", false),
+        ] {
+            assert_eq!(
+                HostPort::parse(text).unwrap().ip().is_some(),
+                is_ip,
+                "{text}"
+            );
+        }
     }
 }

@@ -4,6 +4,7 @@ use highball_core::Address;
 
 use crate::fixed::Fixed;
 use crate::host_port::HostPort;
+use crate::target::authority_of;
 use crate::{BadTarget, Resolver, ResolverFactory, ResolverOptions, Target};
 
 /// A list of IP addresses with commas between, each with a port or with 443:
@@ -24,6 +25,12 @@ impl ResolverFactory for Ip {
             Self::V4 => "ipv4",
             Self::V6 => "ipv6",
         }
+    }
+
+    /// The first address: a list is none that a server could recognise itself by.
+    fn authority(&self, target: &Target) -> String {
+        let endpoint = target.endpoint().replacen("%25", "%", 1);
+        authority_of(endpoint.split(',').next().unwrap_or_default())
     }
 
     fn build(
@@ -62,6 +69,78 @@ impl Ip {
         match self {
             Self::V4 => "IPv4",
             Self::V6 => "IPv6",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{only_update, refusal};
+
+    #[tokio::test(start_paused = true)]
+    async fn each_address_is_an_endpoint_in_the_order_of_the_list() {
+        for (text, addresses) in [
+            ("ipv4:10.0.0.1", &["10.0.0.1:443"][..]),
+            (
+                "ipv4:10.0.0.2:80,10.0.0.1",
+                &["10.0.0.2:80", "10.0.0.1:443"],
+            ),
+            ("ipv4:///10.0.0.1:80", &["10.0.0.1:80"]),
+            ("ipv6:::1", &["[::1]:443"]),
+            ("ipv6:[::1]", &["[::1]:443"]),
+            (
+                "ipv6:[::1]:80,2001:db8::1",
+                &["[::1]:80", "[2001:db8::1]:443"],
+            ),
+            ("ipv6:[fe80::1%eth0]:80", &["[fe80::1%eth0]:80"]),
+            ("ipv6:[fe80::1%25eth0]:80", &["[fe80::1%eth0]:80"]),
+            ("ipv6:///[fe80::1%25eth0]:80", &["[fe80::1%eth0]:80"]),
+        ] {
+            assert_eq!(only_update(text).await, addresses, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_addresses_is_refused() {
+        for (text, why) in [
+            ("ipv4:", "ipv4: missing address"),
+            ("ipv4:10.0.0.1,", "ipv4: missing address"),
+            (
+                "ipv4:10.0.0.1:",
+                "ipv4: missing port after port-separator colon",
+            ),
+            ("ipv4:[::1]:80", "ipv4: \"[::1]:80\" is not an IPv4 address"),
+            (
+                "ipv6:10.0.0.1:80",
+                "ipv6: \"10.0.0.1:80\" is not an IPv6 address",
+            ),
+            (
+                "ipv4:localhost:80",
+                "ipv4: \"localhost:80\" is not an IPv4 address",
+            ),
+            (
+                "ipv4://10.0.0.1:80",
+                "ipv4: write ipv4:ADDRESS:PORT, without \"//\"",
+            ),
+        ] {
+            assert_eq!(refusal(text), why, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_authority_is_the_first_address() {
+        for (text, authority) in [
+            ("ipv4:10.0.0.1:80,10.0.0.2:80", "10.0.0.1:80"),
+            ("ipv6:::1,::2", "[::1]"),
+            ("ipv6:[fe80::1%25eth0]:80", "[fe80::1%25eth0]:80"),
+        ] {
+            let target = Target::parse(text).unwrap();
+            assert_eq!(Ip::V6.authority(&target), authority);
+            assert!(
+                authority.parse::<http::uri::Authority>().is_ok(),
+                "{authority}"
+            );
         }
     }
 }

@@ -53,6 +53,9 @@ mod manual;
 mod passthrough;
 mod unix;
 
+#[cfg(test)]
+mod testing;
+
 pub use futures_core::Stream;
 pub use futures_core::future::BoxFuture;
 

@@ -30,3 +30,30 @@ impl ResolverFactory for Passthrough {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{only_update, refusal};
+
+    #[tokio::test(start_paused = true)]
+    async fn the_endpoint_is_the_address_verbatim() {
+        for (text, address) in [
+            (
+                "passthrough:///a.server.com/google.com",
+                "a.server.com/google.com",
+            ),
+            ("passthrough:a:b:c", "a:b:c"),
+            ("passthrough:///unix:///a/b/c", "unix:/a/b/c"),
+            ("passthrough:////a/b/c", "/a/b/c"),
+        ] {
+            assert_eq!(only_update(text).await, [address], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_endpoint_is_refused() {
+        let why = "passthrough: received empty target in Build()";
+        assert_eq!(refusal("passthrough:///"), why);
+        assert_eq!(refusal("passthrough://host"), why);
+    }
+}

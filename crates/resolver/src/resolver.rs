@@ -1,5 +1,6 @@
 //! What a resolver is to a channel: an async function that sends updates until it is dropped.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
@@ -41,6 +42,12 @@ pub trait ResolverFactory: Send + Sync + 'static {
         target: &Target,
         options: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, BadTarget>;
+}
+
+impl fmt::Debug for dyn ResolverFactory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResolverFactory({})", self.scheme())
+    }
 }
 
 /// What a channel tells its resolvers.

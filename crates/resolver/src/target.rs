@@ -28,6 +28,7 @@
 //! `registry.rs`, and add the strangest target that you can think of.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -127,12 +128,10 @@ impl Target {
     }
 
     /// The authority that a channel to this target claims in its calls, unless someone knows better:
-    /// the endpoint, with `localhost` where the host is missing, percent-encoded.
+    /// the endpoint, percent-encoded, with `localhost` where the host is missing and brackets around a
+    /// bare IPv6 address.
     pub fn default_authority(&self) -> String {
-        match self.endpoint() {
-            port if port.starts_with(':') => encode_authority(&format!("localhost{port}")),
-            endpoint => encode_authority(endpoint),
-        }
+        authority_of(self.endpoint())
     }
 }
 
@@ -141,6 +140,17 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, authority) = (&self.scheme, &self.authority);
         write!(f, "{scheme}://{authority}/{}", self.endpoint())
+    }
+}
+
+/// The authority for a host, a port, or both.
+pub(crate) fn authority_of(text: &str) -> String {
+    if text.parse::<Ipv6Addr>().is_ok() {
+        format!("[{text}]")
+    } else if text.starts_with(':') && !text.starts_with("::") {
+        encode_authority(&format!("localhost{text}"))
+    } else {
+        encode_authority(text)
     }
 }
 
@@ -180,5 +190,182 @@ fn decode(text: &str) -> Result<String, &'static str> {
     match percent_decode_str(text).decode_utf8() {
         Ok(decoded) => Ok(decoded.into_owned()),
         Err(_) => Err("its percent-escapes do not spell UTF-8"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(text: &str) -> Target {
+        Target::parse(text).unwrap_or_else(|bad| panic!("{text}: {bad}"))
+    }
+
+    #[test]
+    fn a_target_has_a_scheme_an_authority_and_an_endpoint() {
+        for (text, scheme, authority, endpoint) in [
+            ("dns:google.com", "dns", "", "google.com"),
+            ("dns:/a/b/c", "dns", "", "a/b/c"),
+            ("dns:///google.com", "dns", "", "google.com"),
+            ("dns:////google.com", "dns", "", "/google.com"),
+            (
+                "dns://a.server.com/google.com",
+                "dns",
+                "a.server.com",
+                "google.com",
+            ),
+            ("dns://[::1]:53/google.com", "dns", "[::1]:53", "google.com"),
+            ("dns://a.server.com", "dns", "a.server.com", ""),
+            ("dns:", "dns", "", ""),
+            ("dns:///", "dns", "", ""),
+            (
+                "passthrough:///unix:///a/b/c",
+                "passthrough",
+                "",
+                "unix:///a/b/c",
+            ),
+            (
+                "unix-abstract:passthrough:abc",
+                "unix-abstract",
+                "",
+                "passthrough:abc",
+            ),
+            ("x://user:secret@host/a", "x", "host", "a"),
+            ("x:///a?b=c#d", "x", "", "a"),
+            ("x:a?b=c#d", "x", "", "a"),
+            ("x:///a#b?c", "x", "", "a"),
+            ("git+ssh.v2-x:a", "git+ssh.v2-x", "", "a"),
+            ("x:///zoë", "x", "", "zoë"),
+        ] {
+            let parsed = target(text);
+            let parts = (parsed.scheme(), parsed.authority(), parsed.endpoint());
+            assert_eq!(parts, (scheme, authority, endpoint), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_path_keeps_the_slash_that_the_endpoint_loses() {
+        assert_eq!(target("unix:///a/b/c").path(), "/a/b/c");
+        assert_eq!(target("unix:a/b/c").path(), "a/b/c");
+        assert_eq!(
+            target("unix:///a/b/c").endpoint(),
+            target("unix:a/b/c").endpoint()
+        );
+    }
+
+    #[test]
+    fn the_query_is_kept_apart_and_not_decoded() {
+        assert_eq!(target("x:///a?b=%20#c").query(), Some("b=%20"));
+        assert_eq!(target("x:a?").query(), Some(""));
+        assert_eq!(target("x:a#b?c").query(), None);
+    }
+
+    #[test]
+    fn escapes_are_decoded_behind_a_slash_only() {
+        assert_eq!(target("x://%61/%62%2Fc").to_string(), "x://a/b/c");
+        assert_eq!(target("x:%61").endpoint(), "%61");
+        assert_eq!(
+            target("dns:[fe80::1%eth0]:80").endpoint(),
+            "[fe80::1%eth0]:80"
+        );
+        assert_eq!(
+            target("dns:///[fe80::1%25eth0]:80").endpoint(),
+            "[fe80::1%eth0]:80"
+        );
+    }
+
+    #[test]
+    fn the_canonical_form_parses_to_the_same_target() {
+        for (text, canonical) in [
+            ("DNS:hostname:port", "dns:///hostname:port"),
+            ("dns:///hostname:port", "dns:///hostname:port"),
+            ("dns:/hostname", "dns:///hostname"),
+            ("dns://server/hostname", "dns://server/hostname"),
+        ] {
+            assert_eq!(target(text).to_string(), canonical);
+            assert_eq!(target(canonical).to_string(), canonical);
+        }
+    }
+
+    #[test]
+    fn a_malformed_target_says_why() {
+        let percent = "\"%\" must be followed by two hex digits (write %25 for a percent sign)";
+        for (text, why) in [
+            ("", "it has no scheme"),
+            ("no/scheme", "it has no scheme"),
+            ("://a", "it has no scheme"),
+            ("1a:b", "it has no scheme"),
+            ("a_b:c", "it has no scheme"),
+            ("x:///%", percent),
+            ("x:///%4", percent),
+            ("x:///%4g", percent),
+            ("x:///%+1", percent),
+            ("x:///%é", percent),
+            ("x://%zz/a", percent),
+            ("x:///%ff", "its percent-escapes do not spell UTF-8"),
+            ("x:///a\nb", "it contains a control character"),
+            ("x:\u{7f}", "it contains a control character"),
+        ] {
+            let malformed = BadTarget::Malformed {
+                target: text.to_owned(),
+                reason: why,
+            };
+            assert_eq!(Target::parse(text), Err(malformed));
+        }
+    }
+
+    #[test]
+    fn authorities_keep_what_rfc_3986_lets_them_keep() {
+        for (text, encoded) in [
+            ("www.google.com", "www.google.com"),
+            ("foo/bar", "foo%2Fbar"),
+            ("[::1]:80", "[::1]:80"),
+            ("-_.~!$&'()*+,;=:[]@", "-_.~!$&'()*+,;=:[]@"),
+            (
+                "\n\"#%/<>?\\^`{|} ",
+                "%0A%22%23%25%2F%3C%3E%3F%5C%5E%60%7B%7C%7D%20",
+            ),
+            ("ë", "%C3%AB"),
+        ] {
+            assert_eq!(encode_authority(text), encoded);
+        }
+    }
+
+    #[test]
+    fn the_default_authority_is_the_endpoint_with_a_host() {
+        for (text, authority) in [
+            ("dns:///host:50051", "host:50051"),
+            ("dns:///:50051", "localhost:50051"),
+            ("dns:///[::1]:80", "[::1]:80"),
+            ("dns:///::1", "[::1]"),
+            ("dns:///::", "[::]"),
+            ("x:///foo/bar", "foo%2Fbar"),
+        ] {
+            assert_eq!(target(text).default_authority(), authority);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in any::<String>()) {
+            let _ = Target::parse(&text);
+            let _ = Target::parse(&format!("x:{text}"));
+        }
+
+        #[test]
+        fn every_text_survives_being_an_endpoint(text in "[^\\p{Cc}]*") {
+            let escaped = utf8_percent_encode(&text, NON_ALPHANUMERIC);
+            let parsed = target(&format!("x:///{escaped}"));
+            prop_assert_eq!(parsed.endpoint(), text);
+        }
+
+        #[test]
+        fn an_authority_is_plain_ascii(text in any::<String>()) {
+            let encoded = encode_authority(&text);
+            prop_assert!(encoded.bytes().all(|b| b.is_ascii_graphic()));
+            prop_assert_eq!(decode(&encoded), Ok(text));
+        }
     }
 }

@@ -50,3 +50,51 @@ impl ResolverFactory for Unix {
         Ok(Fixed::resolver([address]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{only_update, refusal};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_is_named_by_the_path_not_by_the_endpoint() {
+        for (text, address) in [
+            ("unix:a/b/c", "unix:a/b/c"),
+            ("unix:/a/b/c", "unix:/a/b/c"),
+            ("unix:///a/b/c", "unix:/a/b/c"),
+            ("unix:///a%20b", "unix:/a b"),
+            (
+                "unix-abstract:passthrough:abc",
+                "unix-abstract:passthrough:abc",
+            ),
+            ("unix-abstract:///abc", "unix-abstract:/abc"),
+        ] {
+            assert_eq!(only_update(text).await, [address], "{text}");
+        }
+    }
+
+    #[test]
+    fn an_authority_or_a_missing_path_is_refused() {
+        for (text, why) in [
+            (
+                "unix://authority",
+                "invalid (non-empty) authority: authority",
+            ),
+            (
+                "unix-abstract://authority/a/b/c",
+                "invalid (non-empty) authority: authority",
+            ),
+            ("unix:", "unix: missing path"),
+            ("unix-abstract:", "unix-abstract: missing path"),
+        ] {
+            assert_eq!(refusal(text), why, "{text}");
+        }
+    }
+
+    #[test]
+    fn calls_claim_localhost() {
+        let target = Target::parse("unix:///a/b/c").unwrap();
+        assert_eq!(Unix::Path.authority(&target), "localhost");
+        assert_eq!(Unix::Abstract.authority(&target), "localhost");
+    }
+}

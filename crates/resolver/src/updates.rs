@@ -12,6 +12,7 @@
 
 use std::future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use highball_core::Rejected;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -21,7 +22,7 @@ use crate::Resolution;
 /// Makes the two ends of a line.
 pub fn pair() -> (Updates, Inbox) {
     let (sender, receiver) = mpsc::channel(1);
-    let wanted = Arc::new(Notify::new());
+    let wanted = Arc::<Wanted>::default();
     let updates = Updates {
         sender,
         wanted: wanted.clone(),
@@ -33,8 +34,7 @@ pub fn pair() -> (Updates, Inbox) {
 #[derive(Debug)]
 pub struct Updates {
     sender: mpsc::Sender<(Resolution, Ack)>,
-    /// Holds one hint until the resolver asks for it.
-    wanted: Arc<Notify>,
+    wanted: Arc<Wanted>,
 }
 
 impl Updates {
@@ -64,7 +64,9 @@ impl Updates {
     ///
     /// A hint that came while nobody waited is not lost, however many came. Cancel-safe.
     pub async fn requested(&self) {
-        self.wanted.notified().await;
+        while !self.wanted.hint.swap(false, Ordering::AcqRel) {
+            self.wanted.wake.notified().await;
+        }
     }
 
     /// Waits until the channel has dropped its end.
@@ -85,7 +87,7 @@ impl Updates {
 #[derive(Debug)]
 pub struct Inbox {
     receiver: mpsc::Receiver<(Resolution, Ack)>,
-    wanted: Arc<Notify>,
+    wanted: Arc<Wanted>,
 }
 
 impl Inbox {
@@ -98,8 +100,17 @@ impl Inbox {
 
     /// Hints that fresh endpoints are wanted. Never waits; many hints are one.
     pub fn request_resolution(&self) {
-        self.wanted.notify_one();
+        self.wanted.hint.store(true, Ordering::Release);
+        self.wanted.wake.notify_one();
     }
+}
+
+/// The wish for fresh endpoints: one, however many share it.
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Set by the first hint, taken by the resolver when it runs.
+    hint: AtomicBool,
+    wake: Notify,
 }
 
 /// What the channel owes for a resolution: a verdict. Dropping it accepts.

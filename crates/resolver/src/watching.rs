@@ -10,6 +10,7 @@ use fastrand::Rng;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use highball_core::{Backoff, Status};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use crate::contained::{Panicked, catching};
@@ -206,6 +207,9 @@ impl Heard {
                 return;
             }
             self.in_use = Some(answer);
+        } else {
+            // A watch that repeats itself without a pause must not keep others from running.
+            yield_now().await;
         }
         self.failures = 0;
     }
