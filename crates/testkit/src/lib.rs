@@ -1,6 +1,1 @@
 //! `highball-testkit`.
-
-mod sim;
-pub mod transcript;
-
-pub use sim::Sim;

@@ -1,5 +1,7 @@
 //! The receiving half of a call.
 
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use highball_core::{MetadataMap, Status};
 
@@ -45,6 +47,19 @@ impl RecvHalf {
     ///
     /// Cancel-safe: what has been read of a message is kept.
     pub async fn message(&mut self) -> Result<Option<Bytes>, Ended> {
+        todo!()
+    }
+
+    /// [`headers`](Self::headers), polled: for streams.
+    pub fn poll_headers(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<Option<MetadataMap>, Ended>> {
+        todo!()
+    }
+
+    /// [`message`](Self::message), polled: for streams.
+    pub fn poll_message(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Ended>> {
         todo!()
     }
 

@@ -1,0 +1,258 @@
+//! From a target and a few choices to a channel.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use highball_balancer::{Policy, Registry};
+use highball_core::{Backoff, ConnectivityState};
+use highball_resolver::{BadTarget, ResolverFactory, ResolverOptions, ResolverRegistry, Target};
+use highball_transport::client::ClientOptions;
+use highball_transport::{Connector, SystemConnector};
+use http::uri::Authority;
+use tokio::sync::{mpsc, watch};
+
+use crate::activity::Activity;
+use crate::channel::{Channel, Handle};
+use crate::driver::{Configs, Driver, Setup, Shared};
+use crate::picker_slot::PickerSlot;
+use crate::service_config::{BadServiceConfig, ServiceConfig};
+
+/// How long a channel goes without a call before it lets go of its connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// The least time an attempt to connect is given.
+const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Builds a [`Channel`]: the target, the credentials, and what differs from the defaults.
+///
+/// Building is quick: nothing is resolved and nothing connected. Only [`insecure`](Self::insecure) (or, once
+/// there are others, some credentials) must be chosen.
+///
+/// ```
+/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// use highball_channel::Channel;
+/// use highball_channel::resolver::{ManualResolver, Resolution};
+///
+/// let servers = ManualResolver::new("example");
+/// servers.update(Resolution::new(["127.0.0.1:50050", "127.0.0.1:50051"]));
+/// let channel = Channel::builder("example:///echo")
+///     .insecure()
+///     .resolver(servers)
+///     .default_service_config(r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#)
+///     .build()?;
+/// assert_eq!(channel.target(), "example:///echo");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Runtime::new().unwrap().block_on(doc()).unwrap();
+/// ```
+#[must_use = "a builder does nothing until it is built"]
+pub struct ChannelBuilder {
+    target: String,
+    insecure: bool,
+    resolvers: ResolverRegistry,
+    resolver_options: ResolverOptions,
+    policies: Registry,
+    service_config: Option<String>,
+    use_resolved_config: bool,
+    authority: Option<String>,
+    connector: Arc<dyn Connector>,
+    client: ClientOptions,
+    backoff: Backoff,
+    min_connect_timeout: Duration,
+    idle_timeout: Option<Duration>,
+    seed: Option<u64>,
+}
+
+/// A channel that cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The target has no meaning.
+    #[error(transparent)]
+    Target(#[from] BadTarget),
+    /// No credentials were chosen.
+    #[error("no transport security set: call .insecure() for plaintext, or set credentials")]
+    NoCredentials,
+    /// The default service config is invalid.
+    #[error("the provided default service config is invalid: {0}")]
+    ServiceConfig(#[from] BadServiceConfig),
+    /// What the calls would have as `:authority` is none.
+    #[error("{0:?} is no authority for the calls of a channel: want host[:port]")]
+    Authority(String),
+    /// There is no tokio runtime here for the channel's task.
+    #[error("a channel must be built on a tokio runtime: {0}")]
+    NoRuntime(#[from] tokio::runtime::TryCurrentError),
+}
+
+impl ChannelBuilder {
+    pub(crate) fn new(target: String) -> Self {
+        Self {
+            target,
+            insecure: false,
+            resolvers: ResolverRegistry::builtin(),
+            resolver_options: ResolverOptions::default(),
+            policies: Registry::builtin(),
+            service_config: None,
+            use_resolved_config: true,
+            authority: None,
+            connector: Arc::new(SystemConnector),
+            client: ClientOptions::default(),
+            backoff: Backoff::default(),
+            min_connect_timeout: MIN_CONNECT_TIMEOUT,
+            idle_timeout: Some(IDLE_TIMEOUT),
+            seed: None,
+        }
+    }
+
+    /// Speaks plaintext. Anybody on the way can read and change what is sent.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// Adds a resolver for the targets of its scheme, before the built-in ones.
+    pub fn resolver(mut self, factory: impl ResolverFactory) -> Self {
+        self.resolvers.register(factory);
+        self
+    }
+
+    /// Replaces what resolvers are told, such as how host names become addresses.
+    pub fn resolver_options(mut self, options: ResolverOptions) -> Self {
+        self.resolver_options = options;
+        self
+    }
+
+    /// Adds a balancing policy, which a service config chooses by its name.
+    pub fn policy<P: Policy>(mut self) -> Self {
+        self.policies.register::<P>();
+        self
+    }
+
+    /// Sets the service config that holds where the resolver brings none (gRFC A21).
+    pub fn default_service_config(mut self, json: impl Into<String>) -> Self {
+        self.service_config = Some(json.into());
+        self
+    }
+
+    /// Ignores the service configs that the resolver brings.
+    pub fn disable_service_config(mut self) -> Self {
+        self.use_resolved_config = false;
+        self
+    }
+
+    /// Sets the `:authority` of calls, instead of what the resolver makes of the target.
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.authority = Some(authority.into());
+        self
+    }
+
+    /// Replaces the way to servers: the operating system's TCP and Unix sockets.
+    pub fn connector(mut self, connector: impl Connector) -> Self {
+        self.connector = Arc::new(connector);
+        self
+    }
+
+    /// Puts `name` in front of the `user-agent`: `name highball/<version>`.
+    pub fn user_agent(mut self, name: &str) -> Self {
+        self.client.user_agent = format!("{name} {}", ClientOptions::default().user_agent);
+        self
+    }
+
+    /// Replaces how each connection is set up: its windows and limits.
+    pub fn client_options(mut self, options: ClientOptions) -> Self {
+        self.client = options;
+        self
+    }
+
+    /// Replaces the delays between attempts to connect: 1 s × 1.6 ± 20 %, at most 120 s.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Replaces the least time an attempt to connect is given: 20 s.
+    pub fn min_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.min_connect_timeout = timeout;
+        self
+    }
+
+    /// Replaces the time without a call after which the channel goes idle: 30 minutes, as in grpc-go and
+    /// grpc-java. `None`: never.
+    pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// Makes shuffles, rotations and jitter repeatable, for tests.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self.resolver_options.seed = seed;
+        self
+    }
+
+    /// Builds the channel. Neither blocks nor connects; spawns the channel's task on the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] says which of the choices makes no sense, and what to choose instead.
+    pub fn build(self) -> Result<Channel, BuildError> {
+        let runtime = tokio::runtime::Handle::try_current()?;
+        let (target, factory) = self.resolvers.find(&self.target)?;
+        if !self.insecure {
+            return Err(BuildError::NoCredentials);
+        }
+        let default = self.service_config.as_deref();
+        let default = default
+            .map(|json| ServiceConfig::parse(json, &self.policies))
+            .transpose()?;
+        let authority = authority(self.authority, &*factory, &target)?;
+        let canonical = target.to_string();
+        let (driver, inbox) = mpsc::unbounded_channel();
+        let setup = Setup {
+            target,
+            factory,
+            resolver_options: self.resolver_options,
+            subchannels: Arc::new(highball_subchannel::Options {
+                connector: self.connector,
+                client: self.client,
+                backoff: self.backoff,
+                min_connect_timeout: self.min_connect_timeout,
+            }),
+            configs: Configs::new(self.policies, default, self.use_resolved_config),
+            idle_timeout: self.idle_timeout,
+            authority: authority.clone(),
+            seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
+            messages: driver.clone(),
+        };
+        let shared = Arc::new(Shared {
+            slot: PickerSlot::new(),
+            activity: Activity::new(),
+        });
+        let (states, seen) = watch::channel(ConnectivityState::Idle);
+        runtime.spawn(Driver::new(shared.clone(), setup, inbox, states).run());
+        Ok(Channel::new(Handle::new(
+            shared, driver, seen, canonical, authority,
+        )))
+    }
+}
+
+/// The application's choice, else what the resolver makes of the target.
+fn authority(
+    chosen: Option<String>,
+    factory: &dyn ResolverFactory,
+    target: &Target,
+) -> Result<Authority, BuildError> {
+    let text = chosen.unwrap_or_else(|| factory.authority(target));
+    text.parse().map_err(|_| BuildError::Authority(text))
+}
+
+impl fmt::Debug for ChannelBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelBuilder")
+            .field("target", &self.target)
+            .field("resolvers", &self.resolvers)
+            .field("policies", &self.policies)
+            .finish_non_exhaustive()
+    }
+}

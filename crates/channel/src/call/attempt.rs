@@ -1,0 +1,128 @@
+//! One attempt at a call: a picked connection and a stream on it.
+
+use highball_balancer::{CallInfo, Done, Outcome};
+use highball_core::{Address, Code, MetadataMap, Status};
+use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, SendHalf};
+
+use super::{Call, Deadline};
+use crate::picker_slot::Picked;
+
+/// An open stream, and who wants to know what becomes of it.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) receive: RecvHalf,
+    pub(super) connection: Connection,
+    pub(super) finish: Finish,
+}
+
+/// Tells the picker's completion hook how the attempt ended. Dropped, it says that the call was dropped.
+#[derive(Debug)]
+pub(super) struct Finish(Option<Done>);
+
+impl Call {
+    /// Opens a stream. A connection that turns out to be draining costs nothing but the wait for the next
+    /// picker: nothing has left this machine, so this may go on until the deadline (gRFC A6).
+    pub(super) async fn attempt(&self) -> Result<(SendHalf, Attempt), Status> {
+        let info = CallInfo::new(self.method.path(), &self.metadata);
+        let slot = self.channel.slot();
+        loop {
+            let picked = slot.pick(&info, self.wait_for_ready, self.deadline).await?;
+            match self.open(picked).await? {
+                Ok(opened) => return Ok(opened),
+                Err(picked) => {
+                    let waiting = || "waiting for a connection that takes new streams".to_owned();
+                    self.deadline
+                        .limit(picked.generation.superseded(), waiting)
+                        .await?;
+                }
+            }
+        }
+    }
+
+    /// Opens a stream on the picked connection; gives the pick back if the connection takes no more.
+    async fn open(
+        &self,
+        mut picked: Picked,
+    ) -> Result<Result<(SendHalf, Attempt), Picked>, Status> {
+        let connection = picked.connection.clone();
+        let waiting = || {
+            format!(
+                "waiting for a stream on the connection to {}",
+                connection.address()
+            )
+        };
+        let Ok(slot) = self.deadline.limit(connection.slot(), waiting).await? else {
+            return Ok(Err(picked));
+        };
+        let head = self.head(connection.address(), picked.metadata.as_deref())?;
+        let finish = Finish(picked.done.take());
+        match connection.open(slot, head) {
+            Ok((send, receive)) => Ok(Ok((
+                send,
+                Attempt {
+                    receive,
+                    connection,
+                    finish,
+                },
+            ))),
+            Err(OpenError::NotOpened(_)) => Ok(Err(picked)),
+            Err(OpenError::Failed(status)) => {
+                finish.failed(&status, false);
+                Err(status)
+            }
+        }
+    }
+
+    fn head(&self, to: &Address, picked: Option<&MetadataMap>) -> Result<RequestHead, Status> {
+        let authority = match to.server_name() {
+            None => self.channel.authority().clone(),
+            Some(name) => name.parse().map_err(|_| {
+                Status::internal(format!("the server name {name:?} of {to} is no authority"))
+            })?,
+        };
+        let mut head = RequestHead::new(authority, self.method.path_and_query());
+        head.timeout = self.deadline.remaining();
+        head.max_receive_message = self.max_response_bytes;
+        head.metadata = self.metadata.clone();
+        if let Some(picked) = picked {
+            head.metadata.merge(picked.clone());
+        }
+        Ok(head)
+    }
+}
+
+/// The last stage of a call.
+pub(super) fn receiving_from(connection: &Connection) -> String {
+    format!("waiting for the response of {}", connection.address())
+}
+
+impl Finish {
+    /// The attempt ended well.
+    pub(super) fn succeeded(self, trailers: &MetadataMap) {
+        let Some(done) = self.0 else { return };
+        let mut outcome = Outcome::ended(Ok(()));
+        outcome.trailers = trailers.clone();
+        (outcome.bytes_sent, outcome.bytes_received) = (true, true);
+        done.fire(outcome);
+    }
+
+    /// The attempt ended with this status.
+    pub(super) fn failed(self, status: &Status, sent: bool) {
+        let Some(done) = self.0 else { return };
+        let mut outcome = Outcome::ended(Err(status.clone()));
+        outcome.trailers = status.metadata().clone();
+        outcome.bytes_sent = sent;
+        done.fire(outcome);
+    }
+}
+
+/// The status of a call whose attempt ended like this. A server that resets a call whose time is over
+/// means the deadline.
+pub(super) fn status_of(ended: Ended, deadline: Deadline) -> Status {
+    let cancelled = ended.status.code() == Code::Cancelled && ended.reset.is_some();
+    if cancelled && deadline.has_passed() {
+        return super::deadline::exceeded("waiting for the response: the server reset the stream")
+            .with_source(ended.status);
+    }
+    ended.status
+}

@@ -1,0 +1,22 @@
+//! Protobuf messages to framed bytes and back.
+
+use bytes::Bytes;
+use highball_core::Status;
+use highball_transport::framing;
+use prost::Message;
+
+/// Encodes a message behind its prefix, in one buffer.
+pub(super) fn encode<T: Message>(message: &T, limit: usize) -> Result<Bytes, Status> {
+    let framed = framing::encode(message.encoded_len(), limit, |buffer| {
+        message.encode_raw(buffer)
+    });
+    Ok(framed?)
+}
+
+/// Decodes a payload.
+pub(super) fn decode<T: Message + Default>(payload: Bytes) -> Result<T, Status> {
+    T::decode(payload).map_err(|error| {
+        let text = format!("grpc: failed to unmarshal the received message: {error}");
+        Status::internal(text).with_source(error)
+    })
+}

@@ -1,0 +1,108 @@
+//! When a call must be over, and what it was doing if it is not.
+//!
+//! A deadline covers everything: name resolution, picking, waiting for a stream, sending and receiving.
+//! Each of these stages is awaited under it, so that the status can say which one it cut short.
+
+use std::future::Future;
+use std::time::Duration;
+
+use highball_core::Status;
+use tokio::time::Instant;
+
+/// A point in time, or none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// `timeout` from now. A time-out beyond what the clock can say is none.
+    pub(crate) fn after(timeout: Option<Duration>) -> Self {
+        Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+    }
+
+    /// The earlier of this and `timeout` from now.
+    pub(crate) fn or_after(self, timeout: Option<Duration>) -> Self {
+        let other = Self::after(timeout);
+        Self(match (self.0, other.0) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        })
+    }
+
+    /// The point in time.
+    pub(crate) fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
+    /// How much time is left; zero if it has passed.
+    pub(crate) fn remaining(self) -> Option<Duration> {
+        self.0
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether it has passed.
+    pub(crate) fn has_passed(self) -> bool {
+        self.0.is_some_and(|deadline| deadline <= Instant::now())
+    }
+
+    /// The output of `future`, or DEADLINE_EXCEEDED naming the `stage` that was cut short.
+    pub(crate) async fn limit<F: Future>(
+        self,
+        future: F,
+        stage: impl FnOnce() -> String,
+    ) -> Result<F::Output, Status> {
+        let Some(deadline) = self.0 else {
+            return Ok(future.await);
+        };
+        tokio::time::timeout_at(deadline, future)
+            .await
+            .map_err(|_| exceeded(&stage()))
+    }
+}
+
+/// The status of a call whose deadline passed while it was `stage`.
+pub(crate) fn exceeded(stage: &str) -> Status {
+    Status::deadline_exceeded(format!("context deadline exceeded while {stage}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_status_names_the_stage_that_was_cut_short() {
+        let deadline = Deadline::after(Some(Duration::from_secs(1)));
+        let started = Instant::now();
+        let status = deadline
+            .limit(std::future::pending::<()>(), || {
+                "waiting for the train".into()
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(
+            status.to_string(),
+            "DEADLINE_EXCEEDED: context deadline exceeded while waiting for the train"
+        );
+        assert_eq!(started.elapsed(), Duration::from_secs(1));
+        assert!(deadline.has_passed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_earlier_of_two_deadlines_holds() {
+        let remaining = |one: Option<u64>, other: Option<u64>| {
+            let seconds = |n: Option<u64>| n.map(Duration::from_secs);
+            Deadline::after(seconds(one))
+                .or_after(seconds(other))
+                .remaining()
+                .map(|d| d.as_secs())
+        };
+        assert_eq!(remaining(Some(1), Some(2)), Some(1));
+        assert_eq!(remaining(Some(3), Some(2)), Some(2));
+        assert_eq!(remaining(None, Some(2)), Some(2));
+        assert_eq!(remaining(None, None), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timeout_beyond_the_clock_is_none() {
+        assert!(Deadline::after(Some(Duration::MAX)).instant().is_none());
+    }
+}

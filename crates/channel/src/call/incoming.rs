@@ -1,0 +1,199 @@
+//! The response half of a streaming call: headers, payloads, trailers, and another attempt where the first
+//! did not count.
+//!
+//! ```text
+//!              opened                    headers or a message
+//!   Opening ──────────► Open ──────────────────────────────────► Open, committed
+//!      ▲                 │ no server has worked on it               │ the last message
+//!      └─────────────────┘                                          ▼
+//!   any of them ── a status, the deadline, or the request failed ─► Over
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use highball_core::{MetadataMap, Status};
+use highball_transport::client::{Ended, SendHalf};
+use tokio::time::{Sleep, sleep_until};
+
+use super::attempt::{Attempt, receiving_from, status_of};
+use super::outgoing::Outgoing;
+use super::transparent::Transparent;
+use super::{Call, deadline};
+
+/// The response of a call, in payloads. Dropping it before the end cancels the call.
+pub(super) struct Incoming {
+    call: Arc<Call>,
+    state: State,
+    outgoing: Outgoing,
+    /// Fires at the call's deadline.
+    alarm: Option<Pin<Box<Sleep>>>,
+    transparent: Transparent,
+    /// The initial metadata, once it has come.
+    headers: Option<MetadataMap>,
+    trailers: MetadataMap,
+}
+
+enum State {
+    /// Finding a connection for another attempt.
+    Opening(BoxFuture<'static, Result<(SendHalf, Attempt), Status>>),
+    Open(Box<Attempt>),
+    Over,
+}
+
+impl Incoming {
+    /// The response to the request that `outgoing` sends on `half`.
+    pub(super) fn new(call: Arc<Call>, opened: (SendHalf, Attempt), outgoing: Outgoing) -> Self {
+        let (half, attempt) = opened;
+        outgoing.send_on(half);
+        Self {
+            alarm: call.deadline.instant().map(|at| Box::pin(sleep_until(at))),
+            call,
+            state: State::Open(Box::new(attempt)),
+            outgoing,
+            transparent: Transparent::default(),
+            headers: None,
+            trailers: MetadataMap::new(),
+        }
+    }
+
+    /// Waits for the initial metadata. A response without any, which has ended well, has it empty.
+    pub(super) fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        while self.headers.is_none() && !matches!(self.state, State::Over) {
+            ready!(self.poll_step(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Waits for the next payload; `None` once the call has ended well.
+    pub(super) fn poll_payload(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Status>> {
+        loop {
+            if let State::Over = self.state {
+                return Poll::Ready(Ok(None));
+            }
+            if let Some(payload) = ready!(self.poll_step(cx))? {
+                return Poll::Ready(Ok(Some(payload)));
+            }
+        }
+    }
+
+    /// The initial metadata, if it has come.
+    pub(super) fn headers(&self) -> Option<&MetadataMap> {
+        self.headers.as_ref()
+    }
+
+    /// The trailing metadata: empty until the call has ended well.
+    pub(super) fn trailers(&self) -> &MetadataMap {
+        &self.trailers
+    }
+
+    /// Makes one step: from opening to open, to the headers, to a payload (which it returns), to the end.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
+        self.check_request(cx)?;
+        let step = match &mut self.state {
+            State::Opening(opening) => match opening.as_mut().poll(cx) {
+                Poll::Ready(Ok((half, attempt))) => {
+                    self.outgoing.send_on(half);
+                    self.state = State::Open(Box::new(attempt));
+                    return Poll::Ready(Ok(None));
+                }
+                Poll::Ready(Err(status)) => return Poll::Ready(Err(self.over(status))),
+                Poll::Pending => Poll::Pending,
+            },
+            State::Open(attempt) if self.headers.is_none() => {
+                attempt.receive.poll_headers(cx).map_ok(Step::Headers)
+            }
+            State::Open(attempt) => attempt.receive.poll_message(cx).map_ok(Step::Message),
+            State::Over => return Poll::Ready(Ok(None)),
+        };
+        match step {
+            Poll::Ready(Ok(Step::Headers(headers))) => {
+                self.outgoing.commit();
+                self.headers = Some(headers.unwrap_or_default());
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Ok(Step::Message(Some(payload)))) => Poll::Ready(Ok(Some(payload))),
+            Poll::Ready(Ok(Step::Message(None))) => {
+                self.succeeded();
+                Poll::Ready(Ok(None))
+            }
+            Poll::Ready(Err(ended)) => Poll::Ready(self.ended(ended)),
+            Poll::Pending => self.check_deadline(cx),
+        }
+    }
+
+    /// The request may have failed the call: a message too large, a stream that panicked.
+    fn check_request(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
+        match self.outgoing.poll_failure(cx) {
+            Some(status) => Err(self.over(status)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
+        let Some(alarm) = &mut self.alarm else {
+            return Poll::Pending;
+        };
+        ready!(alarm.as_mut().poll(cx));
+        let stage = match &self.state {
+            State::Open(attempt) => receiving_from(&attempt.connection),
+            State::Opening(_) | State::Over => "waiting for another connection".to_owned(),
+        };
+        Poll::Ready(Err(self.over(deadline::exceeded(&stage))))
+    }
+
+    fn succeeded(&mut self) {
+        if let State::Open(mut attempt) = std::mem::replace(&mut self.state, State::Over) {
+            self.trailers = attempt.receive.trailers();
+            attempt.finish.succeeded(&self.trailers);
+        }
+    }
+
+    /// The attempt has ended: is it the call's end?
+    fn ended(&mut self, ended: Ended) -> Result<Option<Bytes>, Status> {
+        let again =
+            self.headers.is_none() && self.outgoing.can_replay() && self.transparent.allows(&ended);
+        if !again {
+            let status = status_of(ended, self.call.deadline);
+            return Err(self.over(status));
+        }
+        let call = self.call.clone();
+        let opening = Box::pin(async move { call.attempt().await });
+        if let State::Open(attempt) = std::mem::replace(&mut self.state, State::Opening(opening)) {
+            attempt.finish.failed(&ended.status, true);
+        }
+        Ok(None)
+    }
+
+    /// Ends the call with `status`; what is still open is cancelled.
+    fn over(&mut self, status: Status) -> Status {
+        if let State::Open(attempt) = std::mem::replace(&mut self.state, State::Over) {
+            attempt.finish.failed(&status, true);
+        }
+        status
+    }
+}
+
+/// What a stream brings.
+enum Step {
+    Headers(Option<MetadataMap>),
+    Message(Option<Bytes>),
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.state {
+            State::Opening(_) => "Incoming(opening)",
+            State::Open(_) => "Incoming(open)",
+            State::Over => "Incoming(over)",
+        })
+    }
+}

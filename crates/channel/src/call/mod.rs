@@ -1,0 +1,117 @@
+//! One call, from its request to its status.
+//!
+//! ```text
+//!   Call::start         count it in, wait for the first resolution, settle options and deadline
+//!     └─ Call::attempt  pick ─ stream slot ─ open, again for as long as nothing has left this machine
+//!          └─ unary:      send, receive one reply          on the caller's task, nothing boxed
+//!             streaming:  Streaming receives; a Pump sends what the application streams
+//! ```
+//!
+//! The stages of a call are awaited one by one under its deadline, so a status can say which one was cut
+//! short. Dropping the future (or the [`Streaming`](crate::Streaming)) at any point cancels the call: the
+//! stream's guard sends RST_STREAM(CANCEL), the slot is freed, the completion hook runs.
+//!
+//! With `transport/status.rs` this is the last stop of the reading path: a call becomes a status. Exercise:
+//! which of the stages can a call with wait-for-ready fail in before its deadline?
+
+mod attempt;
+mod codec;
+mod deadline;
+mod incoming;
+mod method;
+mod outgoing;
+mod request;
+mod streaming;
+mod transparent;
+mod unary;
+mod violation;
+
+use std::sync::Arc;
+
+use highball_core::{MetadataMap, Status};
+use highball_transport::framing;
+
+use crate::channel::Handle;
+
+pub(crate) use deadline::Deadline;
+pub use method::Method;
+pub use request::{CallOptions, Request};
+pub use streaming::Streaming;
+pub(crate) use streaming::{bidi_streaming, client_streaming, server_streaming};
+pub(crate) use unary::unary;
+
+/// A call that has begun: what every attempt at it has in common.
+#[derive(Debug)]
+pub(crate) struct Call {
+    channel: ActiveCall,
+    method: Method,
+    metadata: MetadataMap,
+    wait_for_ready: bool,
+    deadline: Deadline,
+    max_request_bytes: usize,
+    max_response_bytes: usize,
+}
+
+impl Call {
+    /// Begins a call: waits for the first resolution, then settles what holds for it.
+    async fn start(
+        channel: &Arc<Handle>,
+        method: Method,
+        metadata: MetadataMap,
+        options: CallOptions,
+    ) -> Result<Self, Status> {
+        let channel = ActiveCall::begin(channel);
+        let deadline = Deadline::after(options.timeout);
+        let resolving = || format!("waiting for the name resolution of {}", channel.target());
+        let methods = deadline.limit(channel.slot().resolved(), resolving).await?;
+        let config = methods.find(method.path());
+        Ok(Self {
+            method,
+            metadata,
+            wait_for_ready: options
+                .wait_for_ready
+                .or(config.wait_for_ready)
+                .unwrap_or(false),
+            deadline: deadline.or_after(config.timeout),
+            max_request_bytes: smaller(options.max_request_bytes, config.max_request_bytes)
+                .unwrap_or(framing::DEFAULT_SEND_LIMIT),
+            max_response_bytes: smaller(options.max_response_bytes, config.max_response_bytes)
+                .unwrap_or(framing::DEFAULT_RECEIVE_LIMIT),
+            channel,
+        })
+    }
+}
+
+fn smaller(one: Option<usize>, other: Option<usize>) -> Option<usize> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Keeps the channel out of idle mode, and alive, for as long as a call is under way.
+#[derive(Debug)]
+struct ActiveCall(Arc<Handle>);
+
+impl ActiveCall {
+    fn begin(channel: &Arc<Handle>) -> Self {
+        if channel.activity().begin() {
+            channel.call_began();
+        }
+        Self(channel.clone())
+    }
+}
+
+impl std::ops::Deref for ActiveCall {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.0
+    }
+}
+
+impl Drop for ActiveCall {
+    fn drop(&mut self) {
+        self.0.activity().end();
+    }
+}

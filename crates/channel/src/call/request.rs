@@ -1,0 +1,106 @@
+//! What an application hands to a channel: a message (or a stream of them) and how to send it.
+
+use std::time::Duration;
+
+use highball_core::{InvalidMetadata, MetadataMap};
+
+/// What holds for one call, where it differs from its method's config and the channel's defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// The longest the call may take, from its start to its status, waiting included. The method
+    /// config's time-out holds as well if it is shorter. Without either, a call waits for ever.
+    pub timeout: Option<Duration>,
+    /// Whether the call waits for a connection rather than fail while there is none. Overrides the
+    /// method config; without either, it fails.
+    pub wait_for_ready: Option<bool>,
+    /// The largest request message, in bytes. The smaller of this and the method config's holds.
+    pub max_request_bytes: Option<usize>,
+    /// The largest response message, in bytes; 4 MiB if neither this nor the method config says.
+    pub max_response_bytes: Option<usize>,
+}
+
+/// A request: a message, or a stream of messages, with metadata and options.
+///
+/// ```
+/// use std::time::Duration;
+/// use highball_channel::Request;
+///
+/// let request = Request::new("hello")
+///     .with_timeout(Duration::from_secs(1))
+///     .with_wait_for_ready(true)
+///     .with_metadata("trace-id", "7")?;
+/// # Ok::<(), highball_channel::InvalidMetadata>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Request<T> {
+    message: T,
+    metadata: MetadataMap,
+    options: CallOptions,
+}
+
+impl<T> Request<T> {
+    /// A request without metadata, with the options of the method and the channel.
+    pub fn new(message: T) -> Self {
+        Self {
+            message,
+            metadata: MetadataMap::new(),
+            options: CallOptions::default(),
+        }
+    }
+
+    /// Sets how long the call may take: see [`CallOptions::timeout`].
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets whether the call waits for a connection: see [`CallOptions::wait_for_ready`].
+    #[must_use]
+    pub fn with_wait_for_ready(mut self, wait: bool) -> Self {
+        self.options.wait_for_ready = Some(wait);
+        self
+    }
+
+    /// Adds one value of metadata. Refuses what [`MetadataMap::append`] refuses.
+    pub fn with_metadata(mut self, key: &str, value: &str) -> Result<Self, InvalidMetadata> {
+        self.metadata.append(key, value)?;
+        Ok(self)
+    }
+
+    /// The message.
+    pub fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The metadata.
+    pub fn metadata(&self) -> &MetadataMap {
+        &self.metadata
+    }
+
+    /// The metadata, to add to.
+    pub fn metadata_mut(&mut self) -> &mut MetadataMap {
+        &mut self.metadata
+    }
+
+    /// The options.
+    pub fn options(&self) -> &CallOptions {
+        &self.options
+    }
+
+    /// The options, to change.
+    pub fn options_mut(&mut self) -> &mut CallOptions {
+        &mut self.options
+    }
+
+    pub(crate) fn into_parts(self) -> (T, MetadataMap, CallOptions) {
+        (self.message, self.metadata, self.options)
+    }
+}
+
+impl<T> From<T> for Request<T> {
+    fn from(message: T) -> Self {
+        Self::new(message)
+    }
+}

@@ -1,0 +1,193 @@
+//! Streams of messages in either direction, and the three kinds of call that have them.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_core::Stream;
+use highball_core::{MetadataMap, Response, Status};
+use prost::Message;
+
+use super::incoming::Incoming;
+use super::outgoing::Outgoing;
+use super::violation::Violation;
+use super::{Call, Method, Request, codec};
+use crate::channel::Handle;
+
+/// The messages of a response, as they come.
+///
+/// Dropping it before its end cancels the call. A status other than OK comes as the last item; after that,
+/// or after `None`, there is nothing more. For as long as it lives, so does the channel.
+pub struct Streaming<T> {
+    incoming: Incoming,
+    messages: PhantomData<fn() -> T>,
+}
+
+impl<T: Message + Default> Streaming<T> {
+    /// Waits for the next message; `None` once the call has ended well. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// The call's status, if it is not OK; INTERNAL if the message cannot be decoded.
+    pub async fn message(&mut self) -> Result<Option<T>, Status> {
+        poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    /// Waits for the initial metadata: what the server sent before its first message. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// The call's status, if it ended without any.
+    pub async fn headers(&mut self) -> Result<&MetadataMap, Status> {
+        poll_fn(|cx| self.incoming.poll_headers(cx)).await?;
+        Ok(self.incoming.headers().unwrap_or(self.incoming.trailers()))
+    }
+
+    /// The trailing metadata: what the server sent after its last message. Empty until the call has ended
+    /// well; a status has its own in [`Status::metadata`].
+    pub fn trailers(&self) -> &MetadataMap {
+        self.incoming.trailers()
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
+        let payload = ready!(self.incoming.poll_payload(cx))?;
+        Poll::Ready(payload.map(codec::decode).transpose())
+    }
+}
+
+impl<T: Message + Default> Stream for Streaming<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_message(cx).map(Result::transpose)
+    }
+}
+
+impl<T> fmt::Debug for Streaming<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Streaming").field(&self.incoming).finish()
+    }
+}
+
+/// One request message, a stream of responses.
+pub(crate) async fn server_streaming<Req, Resp>(
+    channel: &Arc<Handle>,
+    method: Method,
+    request: Request<Req>,
+) -> Result<Streaming<Resp>, Status>
+where
+    Req: Message,
+{
+    let (message, metadata, options) = request.into_parts();
+    let call = Call::start(channel, method, metadata, options).await?;
+    let framed = codec::encode(&message, call.max_request_bytes)?;
+    Ok(streaming(open(call, Once(Some(framed))).await?))
+}
+
+/// A stream of requests, a stream of responses, neither waiting for the other.
+pub(crate) async fn bidi_streaming<S, Resp>(
+    channel: &Arc<Handle>,
+    method: Method,
+    request: Request<S>,
+) -> Result<Streaming<Resp>, Status>
+where
+    S: Stream<Item: Message> + Send + 'static,
+{
+    Ok(streaming(open_stream(channel, method, request).await?))
+}
+
+/// A stream of requests, one reply.
+pub(crate) async fn client_streaming<S, Resp>(
+    channel: &Arc<Handle>,
+    method: Method,
+    request: Request<S>,
+) -> Result<Response<Resp>, Status>
+where
+    S: Stream<Item: Message> + Send + 'static,
+    Resp: Message + Default,
+{
+    let mut incoming = open_stream(channel, method, request).await?;
+    poll_fn(|cx| incoming.poll_headers(cx)).await?;
+    let Some(payload) = poll_fn(|cx| incoming.poll_payload(cx)).await? else {
+        return Err(Violation::NoResponse.into());
+    };
+    if poll_fn(|cx| incoming.poll_payload(cx)).await?.is_some() {
+        return Err(Violation::SecondResponse.into());
+    }
+    let message = codec::decode(payload)?;
+    let metadata = incoming.headers().cloned().unwrap_or_default();
+    let trailers = incoming.trailers().clone();
+    Ok(Response::new(message)
+        .with_metadata(metadata)
+        .with_trailers(trailers))
+}
+
+fn streaming<T>(incoming: Incoming) -> Streaming<T> {
+    Streaming {
+        incoming,
+        messages: PhantomData,
+    }
+}
+
+async fn open_stream<S>(
+    channel: &Arc<Handle>,
+    method: Method,
+    request: Request<S>,
+) -> Result<Incoming, Status>
+where
+    S: Stream<Item: Message> + Send + 'static,
+{
+    let (messages, metadata, options) = request.into_parts();
+    let call = Call::start(channel, method, metadata, options).await?;
+    let limit = call.max_request_bytes;
+    open(
+        call,
+        Framed {
+            messages: Box::pin(messages),
+            limit,
+        },
+    )
+    .await
+}
+
+async fn open<S>(call: Call, messages: S) -> Result<Incoming, Status>
+where
+    S: Stream<Item = Result<Bytes, Status>> + Send + 'static,
+{
+    let opened = call.attempt().await?;
+    Ok(Incoming::new(
+        Arc::new(call),
+        opened,
+        Outgoing::pump(messages),
+    ))
+}
+
+/// An application's messages, encoded and framed.
+struct Framed<S> {
+    messages: Pin<Box<S>>,
+    limit: usize,
+}
+
+impl<S: Stream<Item: Message>> Stream for Framed<S> {
+    type Item = Result<Bytes, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let message = ready!(self.messages.as_mut().poll_next(cx));
+        Poll::Ready(message.map(|message| codec::encode(&message, self.limit)))
+    }
+}
+
+/// A single message.
+struct Once(Option<Bytes>);
+
+impl Stream for Once {
+    type Item = Result<Bytes, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}

@@ -1,0 +1,238 @@
+//! Client-side health checking: asks each READY server whether it serves (gRFC A17).
+//!
+//! A policy asks for it subchannel by subchannel, and the service config says which service counts. Without a
+//! service to ask for, a connection is as healthy as it is READY. The check is a call of
+//! `grpc.health.v1.Health/Watch` on the subchannel's own connection, past the balancer.
+//!
+//! | the server says | the policy hears |
+//! |---|---|
+//! | nothing yet | CONNECTING |
+//! | SERVING | READY |
+//! | any other status | TRANSIENT_FAILURE, naming it |
+//! | UNIMPLEMENTED | READY, for as long as the connection lives |
+//! | any other end of the call | TRANSIENT_FAILURE, and the call is made again |
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use highball_balancer::{HealthState, SubchannelId};
+use highball_core::{Backoff, Code, Status};
+use highball_subchannel::Link;
+use highball_transport::client::{Connection, Ended, RecvHalf, RequestHead};
+use highball_transport::framing;
+use http::uri::{Authority, PathAndQuery};
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::{Message, Period};
+
+/// The checks that run. Dropping this ends them.
+#[derive(Debug)]
+pub(super) struct HealthChecks {
+    period: Period,
+    messages: mpsc::UnboundedSender<Message>,
+    authority: Authority,
+    running: HashMap<SubchannelId, Running>,
+}
+
+/// Ends its check when it is dropped.
+#[derive(Debug)]
+struct Running(AbortHandle);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl HealthChecks {
+    pub(super) fn new(
+        period: Period,
+        messages: mpsc::UnboundedSender<Message>,
+        authority: Authority,
+    ) -> Self {
+        Self {
+            period,
+            messages,
+            authority,
+            running: HashMap::new(),
+        }
+    }
+
+    /// Reports the health of a READY subchannel, in place of an earlier check of it. `service` is what the
+    /// service config asks for.
+    pub(super) fn watch(&mut self, id: SubchannelId, link: &Arc<Link>, service: Option<&str>) {
+        let report = Report {
+            period: self.period,
+            id,
+            messages: self.messages.clone(),
+        };
+        let Some(service) = service else {
+            return report.send(HealthState::Ready);
+        };
+        // A connection that is lost already is reported as a state of the subchannel.
+        let Some(connection) = link.connection() else {
+            return;
+        };
+        let check = Check {
+            connection,
+            authority: self.authority.clone(),
+            service: service.to_owned(),
+            report,
+        };
+        let task = tokio::spawn(check.run());
+        self.running.insert(id, Running(task.abort_handle()));
+    }
+
+    /// Ends the check of a subchannel, if there is one.
+    pub(super) fn unwatch(&mut self, id: SubchannelId) {
+        self.running.remove(&id);
+    }
+}
+
+/// Where a check reports to.
+struct Report {
+    period: Period,
+    id: SubchannelId,
+    messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Report {
+    fn send(&self, state: HealthState) {
+        // A driver that is gone needs no reports.
+        let _ = self.messages.send(Message::Health {
+            period: self.period,
+            id: self.id,
+            state,
+        });
+    }
+}
+
+/// The check of one connection.
+struct Check {
+    connection: Connection,
+    authority: Authority,
+    service: String,
+    report: Report,
+}
+
+impl Check {
+    /// Watches until the connection takes no more streams, or the server turns out to know no health.
+    async fn run(self) {
+        let mut rng = fastrand::Rng::new();
+        let mut failures = 0;
+        loop {
+            self.report.send(HealthState::Connecting);
+            let mut heard = false;
+            match self.watch(&mut heard).await {
+                Watched::Lost => return,
+                Watched::Unimplemented => {
+                    tracing::error!(
+                        target: "subchannel", address = %self.connection.address(),
+                        "health check is unimplemented at the server, and so disabled for this connection"
+                    );
+                    return self.report.send(HealthState::Ready);
+                }
+                Watched::Ended(status) => {
+                    self.failing(format!(
+                        "connection active but received health check RPC error: {status}"
+                    ));
+                }
+            }
+            // After a call that had something to say, the next is made at once.
+            failures = if heard { 0 } else { failures + 1 };
+            if failures > 0 {
+                tokio::time::sleep(Backoff::default().delay(failures - 1, &mut rng)).await;
+            }
+        }
+    }
+
+    /// Makes the call once and reports what it says.
+    async fn watch(&self, heard: &mut bool) -> Watched {
+        let request = HealthRequest {
+            service: self.service.clone(),
+        };
+        let limit = framing::DEFAULT_SEND_LIMIT;
+        let framed = framing::encode(request.encoded_len(), limit, |buffer| {
+            request.encode_raw(buffer)
+        });
+        let Ok(framed) = framed else {
+            return Watched::Lost;
+        };
+        let Ok(slot) = self.connection.slot().await else {
+            return Watched::Lost;
+        };
+        let path = PathAndQuery::from_static("/grpc.health.v1.Health/Watch");
+        let head = RequestHead::new(self.authority.clone(), path);
+        let Ok((mut send, mut receive)) = self.connection.open(slot, head) else {
+            return Watched::Lost;
+        };
+        // Should sending fail, the receiving half knows why.
+        let _ = send.send(framed, true).await;
+        match self.receive(&mut receive, heard).await {
+            Ok(()) => Watched::Ended(Status::ok()),
+            Err(ended) if ended.status.code() == Code::Unimplemented => Watched::Unimplemented,
+            Err(ended) => Watched::Ended(ended.status),
+        }
+    }
+
+    async fn receive(&self, receive: &mut RecvHalf, heard: &mut bool) -> Result<(), Ended> {
+        receive.headers().await?;
+        while let Some(payload) = receive.message().await? {
+            *heard = true;
+            let status =
+                HealthResponse::decode(payload).map_or(UNKNOWN, |response| response.status);
+            if status == SERVING {
+                self.report.send(HealthState::Ready);
+            } else {
+                let name = name(status);
+                self.failing(format!(
+                    "connection active but health check failed. status={name}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn failing(&self, text: String) {
+        self.report
+            .send(HealthState::TransientFailure(Status::unavailable(text)));
+    }
+}
+
+/// How one call of Watch ended.
+enum Watched {
+    /// The connection takes no more streams: its subchannel knows.
+    Lost,
+    /// The server has no health service.
+    Unimplemented,
+    /// The call ended with this status.
+    Ended(Status),
+}
+
+/// `grpc.health.v1.HealthCheckRequest`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HealthRequest {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+/// `grpc.health.v1.HealthCheckResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct HealthResponse {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+const UNKNOWN: i32 = 0;
+const SERVING: i32 = 1;
+
+fn name(status: i32) -> &'static str {
+    match status {
+        SERVING => "SERVING",
+        2 => "NOT_SERVING",
+        3 => "SERVICE_UNKNOWN",
+        _ => "UNKNOWN",
+    }
+}

@@ -1,0 +1,246 @@
+//! The driver: the one task of a channel that owns its control plane.
+//!
+//! ```text
+//!   loop { let message = next of: request │ subchannel report │ resolution │ due timer │ idle time-out
+//!          turn.think(message);     // sync: tells the policy tree
+//!          turn.apply(); }          // does what the tree asked for, in a fixed order
+//! ```
+//!
+//! The arms below only translate. What happens in a turn is in `turn.rs`; what a resolution means for the
+//! service config is in `config.rs`.
+
+mod config;
+mod health;
+mod mode;
+mod resolving;
+mod subchannels;
+mod timers;
+mod turn;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use highball_balancer::{HealthState, Path, SubchannelId, TimerId, Wake};
+use highball_core::{ConnectivityState, Status};
+use highball_resolver::{Ack, Resolution};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::activity::Activity;
+use crate::picker_slot::PickerSlot;
+
+pub(crate) use config::Configs;
+pub(crate) use mode::Setup;
+pub(crate) use turn::panicked;
+
+use mode::Mode;
+
+/// What a closed channel answers.
+pub(crate) fn closing() -> Status {
+    Status::cancelled("grpc: the client connection is closing")
+}
+
+/// What the driver hears, wherever it comes from.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A call or the application wants the channel out of idle mode, and connected.
+    Connect,
+    /// A call has begun while the channel was idle.
+    CallBegan,
+    /// The application wants failed attempts forgotten.
+    ResetBackoff,
+    /// Somebody wants to see every state from here on.
+    Subscribe(mpsc::UnboundedSender<ConnectivityState>),
+    /// The channel is closed, or its last handle was dropped.
+    Close,
+    /// A subchannel is in a new state.
+    Subchannel {
+        period: Period,
+        id: SubchannelId,
+        state: highball_subchannel::State,
+    },
+    /// A health check has something to say of a READY subchannel.
+    Health {
+        period: Period,
+        id: SubchannelId,
+        state: HealthState,
+    },
+    /// A picker or a completion hook wakes its policy.
+    Wake { period: Period, owner: Path },
+    /// The resolver has resolved.
+    Resolved(Resolution, Ack),
+    /// The resolver has ended of its own accord: what it said last stands.
+    ResolverEnded,
+    /// A policy's timer is due.
+    Timer(TimerId),
+    /// The channel may have been unused for the idle time-out.
+    MaybeIdle,
+}
+
+/// One stay out of idle mode. What was sent in an earlier one is not for this one's policies.
+pub(crate) type Period = u64;
+
+/// What the driver shares with the channel's handles.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) slot: PickerSlot,
+    pub(crate) activity: Activity,
+}
+
+/// The task itself.
+pub(crate) struct Driver {
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedReceiver<Message>,
+    mode: Mode,
+    states: States,
+    idle_timeout: Option<Duration>,
+    /// When to look whether the channel is unused; meaningful out of idle mode.
+    idle_check: Option<Instant>,
+}
+
+/// The channel's state, as seen from outside.
+pub(crate) struct States {
+    current: watch::Sender<ConnectivityState>,
+    subscribers: Vec<mpsc::UnboundedSender<ConnectivityState>>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        setup: Setup,
+        inbox: mpsc::UnboundedReceiver<Message>,
+        states: watch::Sender<ConnectivityState>,
+    ) -> Self {
+        Self {
+            idle_timeout: setup.idle_timeout,
+            mode: Mode::idle(setup, shared.clone()),
+            shared,
+            inbox,
+            states: States {
+                current: states,
+                subscribers: Vec::new(),
+            },
+            idle_check: None,
+        }
+    }
+
+    /// Runs until the channel is closed, and returns when all it owned has shut down.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let mut message = self.next_message().await;
+            // What is queued is taken in before anything is published: a thousand subchannels that turn
+            // READY at once cost one generation.
+            loop {
+                if matches!(message, Message::Close) {
+                    return self.close().await;
+                }
+                self.think(message);
+                match self.inbox.try_recv() {
+                    Ok(next) => message = next,
+                    Err(_) => break,
+                }
+            }
+            self.mode.apply(&mut self.states);
+        }
+    }
+
+    /// Waits for whatever comes first. Cancel-safe: nothing is lost between the arms.
+    async fn next_message(&mut self) -> Message {
+        let timer = self.mode.next_timer();
+        let idle_check = self.idle_check.filter(|_| self.mode.is_active());
+        let resolver = self.mode.resolver();
+        tokio::select! {
+            message = self.inbox.recv() => message.unwrap_or(Message::Close),
+            message = resolving::next(resolver) => message,
+            id = due(timer) => Message::Timer(id),
+            () = due(idle_check.map(|at| (at, ()))) => Message::MaybeIdle,
+        }
+    }
+
+    fn think(&mut self, message: Message) {
+        match message {
+            Message::Subscribe(subscriber) => self.states.subscribe(subscriber),
+            Message::MaybeIdle => self.maybe_idle(),
+            Message::CallBegan => self.leave_idle(),
+            Message::Connect if !self.mode.is_active() => self.leave_idle(),
+            other => self.mode.think(other),
+        }
+    }
+
+    /// Leaves idle mode, if the channel is in it.
+    fn leave_idle(&mut self) {
+        self.shared.activity.leave_idle();
+        if !self.mode.is_active() {
+            tracing::debug!(target: "channel", "leaving idle mode");
+            self.states.publish(ConnectivityState::Connecting);
+            self.mode.leave_idle();
+            self.idle_check = self.idle_timeout.map(|timeout| Instant::now() + timeout);
+        }
+    }
+
+    fn maybe_idle(&mut self) {
+        let Some(timeout) = self.idle_timeout else {
+            return;
+        };
+        match self.shared.activity.try_idle(timeout) {
+            Err(look_again) => self.idle_check = Some(look_again),
+            Ok(()) => {
+                tracing::debug!(target: "channel", "entering idle mode");
+                self.mode.enter_idle();
+                self.states.publish(ConnectivityState::Idle);
+            }
+        }
+    }
+
+    async fn close(mut self) {
+        tracing::debug!(target: "channel", "closed");
+        self.mode.close().await;
+        self.states.publish(ConnectivityState::Shutdown);
+    }
+}
+
+impl States {
+    /// Tells everyone, unless nothing has changed. SHUTDOWN is final because the driver ends with it.
+    pub(crate) fn publish(&mut self, state: ConnectivityState) {
+        let old = self.current.send_replace(state);
+        if old == state {
+            return;
+        }
+        tracing::debug!(target: "channel", from = %old, to = %state, "state");
+        self.subscribers
+            .retain(|subscriber| subscriber.send(state).is_ok());
+    }
+
+    fn subscribe(&mut self, subscriber: mpsc::UnboundedSender<ConnectivityState>) {
+        if subscriber.send(*self.current.borrow()).is_ok() {
+            self.subscribers.push(subscriber);
+        }
+    }
+}
+
+/// Sends what pickers and completion hooks signal to the driver.
+pub(crate) struct Doorbell {
+    pub(crate) period: Period,
+    pub(crate) messages: mpsc::UnboundedSender<Message>,
+}
+
+impl Wake for Doorbell {
+    fn wake(&self, owner: Path) {
+        // A driver that is gone has no policy left to wake.
+        let _ = self.messages.send(Message::Wake {
+            period: self.period,
+            owner,
+        });
+    }
+}
+
+/// Returns `what` at the given time; never, if there is none.
+async fn due<T>(at: Option<(Instant, T)>) -> T {
+    match at {
+        Some((at, what)) => {
+            sleep_until(at).await;
+            what
+        }
+        None => std::future::pending().await,
+    }
+}

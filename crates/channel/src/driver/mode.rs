@@ -1,0 +1,114 @@
+//! Idle or active: an idle channel owns nothing but its setup.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use highball_balancer::TimerId;
+use highball_core::Status;
+use highball_resolver::{ResolverFactory, ResolverOptions, Target};
+use http::uri::Authority;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::resolving::Resolving;
+use super::turn::Active;
+use super::{Configs, Message, Period, Shared, States, closing};
+use crate::picker_slot::Generation;
+
+/// What a channel is made from.
+pub(crate) struct Setup {
+    pub(crate) target: Target,
+    pub(crate) factory: Arc<dyn ResolverFactory>,
+    pub(crate) resolver_options: ResolverOptions,
+    pub(crate) subchannels: Arc<highball_subchannel::Options>,
+    pub(crate) configs: Configs,
+    pub(crate) idle_timeout: Option<Duration>,
+    /// The `:authority` of health checks.
+    pub(crate) authority: Authority,
+    /// Makes shuffles, rotations and jitter repeatable.
+    pub(crate) seed: u64,
+    /// The driver's own inbox, for reports and wake-ups.
+    pub(crate) messages: mpsc::UnboundedSender<Message>,
+}
+
+/// The channel's mode. Leaving idle mode builds everything anew; entering it drops everything.
+pub(crate) struct Mode {
+    setup: Setup,
+    shared: Arc<Shared>,
+    period: Period,
+    active: Option<Active>,
+}
+
+impl Mode {
+    pub(crate) fn idle(setup: Setup, shared: Arc<Shared>) -> Self {
+        Self {
+            setup,
+            shared,
+            period: 0,
+            active: None,
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.active.is_some()
+    }
+
+    pub(crate) fn leave_idle(&mut self) {
+        self.period += 1;
+        self.active = Some(Active::new(&self.setup, self.period));
+    }
+
+    pub(crate) fn enter_idle(&mut self) {
+        let Some(mut active) = self.active.take() else {
+            return;
+        };
+        self.shared.slot.publish(Generation::unresolved());
+        let idleness = "grpc: the connection is closing due to channel idleness";
+        // They close by themselves; only a channel that closes for good waits for them.
+        drop(active.subchannels.close(&Status::unavailable(idleness)));
+    }
+
+    pub(crate) async fn close(&mut self) {
+        self.shared.slot.publish(Generation::ended(closing()));
+        if let Some(mut active) = self.active.take() {
+            let closed = active.subchannels.close(&closing());
+            drop(active);
+            closed.await;
+        }
+    }
+
+    /// Takes a message in. One that is meant for an earlier period is dropped.
+    pub(crate) fn think(&mut self, message: Message) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        match message {
+            Message::Subchannel { period, .. }
+            | Message::Health { period, .. }
+            | Message::Wake { period, .. }
+                if period != self.period => {}
+            message => active.think(message, &mut self.setup.configs),
+        }
+    }
+
+    pub(crate) fn apply(&mut self, states: &mut States) {
+        if let Some(active) = &mut self.active {
+            active.apply(&self.shared.slot, states);
+        }
+    }
+
+    pub(crate) fn next_timer(&self) -> Option<(Instant, TimerId)> {
+        self.active.as_ref()?.timers.next()
+    }
+
+    pub(crate) fn resolver(&mut self) -> Option<&mut Resolving> {
+        self.active.as_mut().map(|active| &mut active.resolving)
+    }
+}
+
+impl fmt::Debug for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_active() { "active" } else { "idle" })
+    }
+}

@@ -1,0 +1,48 @@
+//! The resolver of an active channel, and the line to it.
+
+use highball_resolver::{Inbox, pair, supervise};
+
+use super::{Message, Setup};
+
+/// A running resolver. Dropping this ends it.
+#[derive(Debug)]
+pub(crate) struct Resolving {
+    inbox: Inbox,
+    /// It has said all that it will ever say.
+    ended: bool,
+}
+
+impl Resolving {
+    pub(crate) fn start(setup: &Setup) -> Self {
+        let (updates, inbox) = pair();
+        let (factory, target) = (setup.factory.clone(), setup.target.clone());
+        tokio::spawn(supervise(
+            factory,
+            target,
+            setup.resolver_options.clone(),
+            updates,
+        ));
+        Self {
+            inbox,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn request(&self) {
+        self.inbox.request_resolution();
+    }
+}
+
+/// What the resolver says next; never, if there is none or it has ended. Cancel-safe.
+pub(crate) async fn next(resolver: Option<&mut Resolving>) -> Message {
+    match resolver {
+        Some(resolver) if !resolver.ended => match resolver.inbox.recv().await {
+            Some((resolution, ack)) => Message::Resolved(resolution, ack),
+            None => {
+                resolver.ended = true;
+                Message::ResolverEnded
+            }
+        },
+        _ => std::future::pending().await,
+    }
+}

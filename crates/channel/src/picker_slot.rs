@@ -1,0 +1,194 @@
+//! The one thing that calls and the control plane share: the current generation.
+//!
+//! ```text
+//!   driver ── publish ──► [ generation 7 ]      superseded: generation 6's waiting calls wake,
+//!                               ▲               load 7 and pick again
+//!   calls  ── load ─────────────┘
+//! ```
+//!
+//! A generation is a snapshot: a picker, the links its picks lead to, the service config in force, and the
+//! news that it has been superseded. Calls load it atomically; they take no lock and are never called back.
+//! A call asks each generation at most once, so a picker that sends it to a subchannel without a connection
+//! cannot make it spin: it waits for the next generation, which is on its way.
+//!
+//! With `driver/turn.rs` this is the seventh stop of the reading path: states become a picker. Exercise: why
+//! must `publish` swap first and cancel second?
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use highball_balancer::{CallInfo, Done, Outcome, Pick, Picker, SubchannelId, WaitPicker};
+use highball_core::{MetadataMap, Status};
+use highball_subchannel::Link;
+use highball_transport::client::Connection;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::Deadline;
+use crate::driver::panicked;
+use crate::service_config::MethodConfigs;
+
+/// The links of all subchannels there are. Shared by generations until a subchannel comes or goes.
+pub(crate) type Links = Arc<HashMap<SubchannelId, Arc<Link>>>;
+
+/// What calls see of the control plane at one moment.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    /// Chooses a subchannel for a call.
+    pub(crate) picker: Arc<dyn Picker>,
+    /// Where the picker's choices lead to.
+    pub(crate) links: Links,
+    /// What holds for each method; `None` while no resolution has come, and calls wait.
+    pub(crate) methods: Option<Arc<MethodConfigs>>,
+    /// Cancelled once a newer generation is there to be loaded.
+    superseded: CancellationToken,
+}
+
+impl Generation {
+    pub(crate) fn new(
+        picker: Arc<dyn Picker>,
+        links: Links,
+        methods: Option<Arc<MethodConfigs>>,
+    ) -> Self {
+        Self {
+            picker,
+            links,
+            methods,
+            superseded: CancellationToken::new(),
+        }
+    }
+
+    /// Before the first resolution: every call waits.
+    pub(crate) fn unresolved() -> Self {
+        Self::new(Arc::new(WaitPicker), Links::default(), None)
+    }
+
+    /// The last one: every call ends with `status`.
+    pub(crate) fn ended(status: Status) -> Self {
+        Self::new(
+            Arc::new(EndedPicker(status)),
+            Links::default(),
+            Some(Arc::default()),
+        )
+    }
+
+    /// Returns when a newer generation can be loaded.
+    pub(crate) async fn superseded(&self) {
+        self.superseded.cancelled().await;
+    }
+}
+
+/// Where a call goes.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    pub(crate) connection: Connection,
+    /// Added to the application's metadata.
+    pub(crate) metadata: Option<Box<MetadataMap>>,
+    /// Runs once when the attempt is over.
+    pub(crate) done: Option<Done>,
+    /// What was asked; a call that cannot use the connection after all waits for the next one.
+    pub(crate) generation: Arc<Generation>,
+}
+
+/// The current generation.
+#[derive(Debug)]
+pub(crate) struct PickerSlot(ArcSwap<Generation>);
+
+impl PickerSlot {
+    pub(crate) fn new() -> Self {
+        Self(ArcSwap::from_pointee(Generation::unresolved()))
+    }
+
+    /// Makes `generation` the current one, then wakes whoever waits for it.
+    pub(crate) fn publish(&self, generation: Generation) {
+        self.0.swap(Arc::new(generation)).superseded.cancel();
+    }
+
+    /// The current generation.
+    pub(crate) fn load(&self) -> Arc<Generation> {
+        self.0.load_full()
+    }
+
+    /// Waits for the first resolution and returns what it says of the methods.
+    pub(crate) async fn resolved(&self) -> Arc<MethodConfigs> {
+        loop {
+            let generation = self.load();
+            if let Some(methods) = &generation.methods {
+                return methods.clone();
+            }
+            generation.superseded().await;
+        }
+    }
+
+    /// Finds a connection for a call, waiting for newer generations as long as the picker says so.
+    pub(crate) async fn pick(
+        &self,
+        call: &CallInfo<'_>,
+        wait_for_ready: bool,
+        deadline: Deadline,
+    ) -> Result<Picked, Status> {
+        let mut latest_error = None;
+        loop {
+            let generation = self.load();
+            match contained_pick(&*generation.picker, call) {
+                Pick::Use(selection) => {
+                    let link = generation.links.get(&selection.subchannel);
+                    if let Some(connection) = link.and_then(|link| link.connection()) {
+                        let (metadata, done) = (selection.metadata, selection.done);
+                        return Ok(Picked {
+                            connection,
+                            metadata,
+                            done,
+                            generation,
+                        });
+                    }
+                    // It is not READY any more; the generation that knows is on its way.
+                    selection
+                        .done
+                        .into_iter()
+                        .for_each(|done| done.fire(Outcome::default()));
+                }
+                Pick::Wait => (),
+                Pick::Fail(status) if wait_for_ready => latest_error = Some(status),
+                Pick::Fail(status) => return Err(failed(status)),
+                Pick::Drop(status) => return Err(status.from_control_plane("picker error")),
+            }
+            let waiting = || waiting_to_be_ready(latest_error.as_ref());
+            deadline.limit(generation.superseded(), waiting).await?;
+        }
+    }
+}
+
+/// Asks the picker. One that panics fails this call, and no other.
+fn contained_pick(picker: &dyn Picker, call: &CallInfo<'_>) -> Pick {
+    // Unwind safe: a picker is shared by all calls as it is, and has no state that calls rely on.
+    catch_unwind(AssertUnwindSafe(|| picker.pick(call)))
+        .unwrap_or_else(|panic| Pick::Drop(panicked(&*panic)))
+}
+
+/// A picker's failure is the channel's: UNAVAILABLE, whatever caused it.
+fn failed(status: Status) -> Status {
+    match status.code() {
+        highball_core::Code::Unavailable => status,
+        _ => Status::unavailable(status.message().to_owned()).with_source(status),
+    }
+}
+
+fn waiting_to_be_ready(latest_error: Option<&Status>) -> String {
+    let waiting = "waiting for connections to become ready";
+    match latest_error {
+        Some(error) => format!("{waiting}: latest balancer error: {error}"),
+        None => waiting.to_owned(),
+    }
+}
+
+/// Every call ends with this status, whether it waits for ready or not.
+#[derive(Debug)]
+pub(crate) struct EndedPicker(pub(crate) Status);
+
+impl Picker for EndedPicker {
+    fn pick(&self, _: &CallInfo<'_>) -> Pick {
+        Pick::Drop(self.0.clone())
+    }
+}
