@@ -16,6 +16,7 @@ pub mod client;
 mod connect;
 pub mod framing;
 mod memory;
+pub mod server;
 mod settings;
 mod tap;
 

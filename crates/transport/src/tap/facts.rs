@@ -29,6 +29,7 @@ pub(crate) struct Facts {
     pings_received: AtomicU32,
     resets_received: AtomicU32,
     progress_sent: AtomicU32,
+    goaways_sent: AtomicU32,
     /// What happens a few times in the life of a connection. Held for look-ups and stores only.
     rare: Mutex<Rare>,
 }
@@ -77,6 +78,7 @@ impl Facts {
             pings_received: AtomicU32::new(0),
             resets_received: AtomicU32::new(0),
             progress_sent: AtomicU32::new(0),
+            goaways_sent: AtomicU32::new(0),
             rare: Mutex::default(),
         }
     }
@@ -129,6 +131,11 @@ impl Facts {
     /// How many HEADERS and DATA have left.
     pub(crate) fn progress_sent(&self) -> u32 {
         self.progress_sent.load(Ordering::Relaxed)
+    }
+
+    /// How many GOAWAYs have left. A server's second says that the client has acknowledged the first.
+    pub(crate) fn goaways_sent(&self) -> u32 {
+        self.goaways_sent.load(Ordering::Relaxed)
     }
 
     /// The peer's GOAWAY: the code and text of its first, the last stream of its latest.
@@ -186,6 +193,10 @@ impl Facts {
 
     pub(super) fn record_progress_sent(&self) {
         self.progress_sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn record_goaway_sent(&self) {
+        self.goaways_sent.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Fails if its last stream is one that no client opens, or higher than the one before allowed.

@@ -159,6 +159,10 @@ impl Watch<'_> {
             match head.kind {
                 kind::HEADERS => self.facts.record_headers_sent(head.stream),
                 kind::DATA | kind::CONTINUATION => {}
+                kind::GOAWAY => {
+                    self.facts.record_goaway_sent();
+                    continue;
+                }
                 _ => continue,
             }
             self.facts.record_progress_sent();

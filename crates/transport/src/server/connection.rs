@@ -1,0 +1,231 @@
+//! One connection: streams in, calls out.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, server::SendResponse};
+use highball_core::Address;
+use http::Request;
+
+use super::admission::{Refusal, admit};
+use super::drain::{Drain, Due};
+use super::linger::Linger;
+use super::quota::{Permit, Quota};
+use super::responder::refuse;
+use super::{CallHead, Receiver, Responder, ServerOptions};
+use crate::tap::{TapHandle, WireEnd};
+
+/// A client's connection. Whoever calls [`accept`](Self::accept) in a loop drives it: its reads, its
+/// writes and the streams of all calls. Dropping it cuts them.
+pub struct ServerConnection {
+    h2: h2::server::Connection<Linger, Bytes>,
+    tap: TapHandle,
+    quota: Quota,
+    /// The place of the next call: taken before its stream is.
+    place: Option<Permit>,
+    drain: Drain,
+    /// The highest stream that came out of h2.
+    last_stream: u32,
+    header_limit: u32,
+    peer: Address,
+    ended: Option<String>,
+}
+
+/// A call that was let in.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Incoming {
+    /// What the client's headers say.
+    pub head: CallHead,
+    /// The client's messages.
+    pub receiver: Receiver,
+    /// The reply.
+    pub responder: Responder,
+    /// The place of the call's handler. To be kept until nothing works on the call any more.
+    pub permit: Permit,
+}
+
+type Stream = (Request<RecvStream>, SendResponse<Bytes>);
+
+impl ServerConnection {
+    pub(super) fn new(
+        h2: h2::server::Connection<Linger, Bytes>,
+        tap: TapHandle,
+        peer: Address,
+        options: &ServerOptions,
+    ) -> Self {
+        Self {
+            h2,
+            tap,
+            quota: Quota::new(options.max_concurrent_streams),
+            place: None,
+            drain: Drain::Open,
+            last_stream: 0,
+            header_limit: options.max_header_list_size,
+            peer,
+            ended: None,
+        }
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> &Address {
+        &self.peer
+    }
+
+    /// The next call; `None` when the connection is closed, whoever closed it.
+    ///
+    /// Cancel-safe. What a call writes leaves only while somebody waits here, so it is to be called
+    /// again at once after each call, and calls are to be worked on elsewhere. With as many handlers
+    /// running as [`ServerOptions::max_concurrent_streams`] no more calls come out, while those that
+    /// run go on.
+    pub async fn accept(&mut self) -> Option<Incoming> {
+        poll_fn(|cx| {
+            let accepted = self.poll_accept(cx);
+            if !matches!(accepted, Poll::Ready(Some(_))) {
+                // Not before: what several calls write leaves in one go.
+                let _ = self.tap.poll_flush(cx);
+            }
+            accepted
+        })
+        .await
+    }
+
+    /// Announces that the connection takes no more calls (GOAWAY); [`accept`](Self::accept) gives those
+    /// that are on their way, and ends when the last has ended. Does nothing the second time.
+    pub fn drain(&mut self) {
+        if self.drain.begin() {
+            self.h2.graceful_shutdown();
+        }
+    }
+
+    /// Closes at once: all calls are cut. [`accept`](Self::accept) ends when the client has been told,
+    /// after two seconds at most. Does nothing the second time.
+    pub fn close(&mut self) {
+        if self.drain.close() {
+            self.h2.abrupt_shutdown(Reason::NO_ERROR);
+        }
+    }
+
+    /// Waits until the place of every call is given back: until no handler runs any more. Cancel-safe.
+    pub async fn handlers_done(&mut self) {
+        self.place = None;
+        poll_fn(|cx| self.quota.poll_unused(cx)).await;
+    }
+
+    /// Why the connection ended, once [`accept`](Self::accept) has given `None`; empty if it went well.
+    pub fn end_reason(&self) -> &str {
+        self.ended.as_deref().unwrap_or_default()
+    }
+
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        if self.ended.is_some() {
+            return Poll::Ready(None);
+        }
+        match self.drain.poll_due(cx) {
+            Poll::Ready(Due::Acknowledgement) => self.acknowledgement_due(),
+            Poll::Ready(Due::Abandon) => {
+                return self.end(Err("closing took too long".to_owned()), cx);
+            }
+            Poll::Pending => {}
+        }
+        loop {
+            let (request, respond) = match ready!(self.poll_stream(cx)) {
+                Ok(Some(stream)) => stream,
+                Ok(None) => return self.end(Ok(()), cx),
+                Err(error) => return self.end(Err(error.to_string()), cx),
+            };
+            if let Some(incoming) = self.admit(request, respond) {
+                return Poll::Ready(Some(incoming));
+            }
+        }
+    }
+
+    /// The next stream, if there is a place for its handler. Drives the connection all the same if
+    /// there is none.
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Stream>, h2::Error>> {
+        if self.place.is_none() {
+            match self.quota.poll_take(cx) {
+                Poll::Ready(permit) => self.place = Some(permit),
+                Poll::Pending => return self.h2.poll_closed(cx).map_ok(|()| None),
+            }
+        }
+        let polled = self.h2.poll_accept(cx).map(Option::transpose);
+        if polled.is_pending() && self.drain.is_refusing() && !self.h2.has_streams() {
+            // h2 waits for an acknowledgement that does not come.
+            self.h2.abrupt_shutdown(Reason::NO_ERROR);
+            return self.h2.poll_closed(cx).map_ok(|()| None);
+        }
+        polled
+    }
+
+    fn admit(
+        &mut self,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+    ) -> Option<Incoming> {
+        if self.drain.is_refusing() {
+            respond.send_reset(Reason::REFUSED_STREAM);
+            return None;
+        }
+        self.last_stream = respond.stream_id().as_u32();
+        let facts = self.tap.facts();
+        let (parts, body) = request.into_parts();
+        match admit(parts, self.header_limit) {
+            Ok(head) => Some(Incoming {
+                head,
+                receiver: Receiver::new(body),
+                responder: Responder::new(respond, Arc::clone(facts)),
+                permit: self.place.take()?,
+            }),
+            Err(Refusal { http, status }) => {
+                tracing::debug!(target: "server", client = %self.peer, %status, "call refused");
+                refuse(respond, http, status, facts);
+                None
+            }
+        }
+    }
+
+    /// A client that does not say it knows of the drain is told once more, and from which stream on nothing
+    /// is done.
+    fn acknowledgement_due(&mut self) {
+        if self.tap.facts().goaways_sent() > 1 {
+            // It has acknowledged the drain; its last calls take their time.
+            self.drain = Drain::Acknowledged;
+            return;
+        }
+        self.drain = Drain::Refusing;
+        let debug = Bytes::from_static(b"graceful_stop");
+        self.tap
+            .push_goaway(self.last_stream, Reason::NO_ERROR, &debug);
+    }
+
+    fn end(&mut self, how: Result<(), String>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        let reason = match (self.tap.facts().end(), how) {
+            (Some(WireEnd::Violation(violation)), _) => {
+                // h2 takes it for a broken wire and says nothing.
+                let text = Bytes::from(violation.text.clone());
+                self.tap
+                    .push_goaway(self.last_stream, violation.code, &text);
+                let _ = self.tap.poll_shutdown(cx);
+                violation.text
+            }
+            (_, Ok(())) => String::new(),
+            (_, Err(error)) => error,
+        };
+        self.ended = Some(reason);
+        Poll::Ready(None)
+    }
+}
+
+impl fmt::Debug for ServerConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConnection")
+            .field("peer", &self.peer)
+            .field("drain", &self.drain)
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,88 @@
+//! From a byte stream to a connection: the client's preface and its settings.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use highball_core::Address;
+
+use super::linger::Linger;
+use super::{ServerConnection, ServerOptions};
+use crate::connect::BoxIo;
+use crate::tap::{Role, TapHandle, WireEnd, tap};
+
+/// Why a byte stream became no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The client was not done in [`ServerOptions::handshake_timeout`].
+    #[error("{0} did not finish the HTTP/2 handshake in time")]
+    TimedOut(Address),
+    /// The client closed before it was done, as those do that only look whether a port answers.
+    #[error("{0} closed before the HTTP/2 handshake was done")]
+    Closed(Address),
+    /// The client does not speak HTTP/2, or the connection broke.
+    #[error("HTTP/2 handshake with {client} failed: {reason}")]
+    Failed {
+        /// Who it was.
+        client: Address,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+type H2 = h2::server::Connection<Linger, Bytes>;
+
+impl ServerConnection {
+    /// Waits for the client's preface and settings, for [`ServerOptions::handshake_timeout`] at most.
+    ///
+    /// # Errors
+    ///
+    /// See [`HandshakeError`]; the byte stream is closed.
+    pub async fn handshake(io: BoxIo, options: &ServerOptions) -> Result<Self, HandshakeError> {
+        let peer = io.peer();
+        let (tap, handle) = tap(io, Role::Server);
+        let shaken = shake(Linger::new(tap), &handle, options);
+        match tokio::time::timeout(options.handshake_timeout, shaken).await {
+            Ok(Ok(h2)) => Ok(Self::new(h2, handle, peer, options)),
+            Ok(Err(error)) => Err(why(peer, &handle, error)),
+            Err(_) => Err(HandshakeError::TimedOut(peer)),
+        }
+    }
+}
+
+/// An error here is h2's word for it; the tap may know better.
+async fn shake(io: Linger, tap: &TapHandle, options: &ServerOptions) -> Result<H2, String> {
+    let mut preface = pin!(options.builder().handshake(io));
+    let mut h2: H2 = poll_fn(|cx| {
+        let polled = preface.as_mut().poll(cx);
+        let _ = tap.poll_flush(cx);
+        polled
+    })
+    .await
+    .map_err(|error| error.to_string())?;
+    poll_fn(|cx| {
+        let closed = h2.poll_closed(cx);
+        let _ = tap.poll_flush(cx);
+        match closed {
+            _ if tap.facts().settings_seen() => Poll::Ready(Ok(())),
+            Poll::Ready(Ok(())) => Poll::Ready(Err("the connection is closed".to_owned())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.to_string())),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await?;
+    Ok(h2)
+}
+
+fn why(client: Address, tap: &TapHandle, reason: String) -> HandshakeError {
+    match tap.facts().end() {
+        Some(WireEnd::Eof) => HandshakeError::Closed(client),
+        Some(WireEnd::Violation(violation)) => HandshakeError::Failed {
+            client,
+            reason: violation.to_string(),
+        },
+        _ => HandshakeError::Failed { client, reason },
+    }
+}

@@ -1,0 +1,51 @@
+//! What a client says before its first message.
+
+use std::time::Duration;
+
+use highball_core::MetadataMap;
+use http::{HeaderValue, Uri};
+
+/// The head of a call: what its request headers say, checked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct CallHead {
+    /// `:path` and `:authority`.
+    pub(super) uri: Uri,
+    /// `host`, if there was no `:authority`.
+    pub(super) host: Option<HeaderValue>,
+    pub(super) user_agent: Option<HeaderValue>,
+    pub(super) timeout: Option<Duration>,
+    /// The application's metadata.
+    pub metadata: MetadataMap,
+}
+
+impl CallHead {
+    /// The whole of `:path`, whatever it is.
+    pub fn path(&self) -> &str {
+        self.uri
+            .path_and_query()
+            .map_or("", http::uri::PathAndQuery::as_str)
+    }
+
+    /// Whom the client means to talk to: `:authority`, or `host` in its absence.
+    pub fn authority(&self) -> Option<&str> {
+        let host = || self.host.as_ref().and_then(|host| host.to_str().ok());
+        self.uri
+            .authority()
+            .map(http::uri::Authority::as_str)
+            .or_else(host)
+    }
+
+    /// What the client's software calls itself.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.user_agent
+            .as_ref()
+            .and_then(|agent| agent.to_str().ok())
+    }
+
+    /// How long the client waits, counted from the arrival of the headers: `grpc-timeout`, cut to
+    /// thirty years. Never zero.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+}

@@ -1,0 +1,32 @@
+//! The server's end of a connection.
+//!
+//! ```text
+//!   BoxIo ── handshake ──► ServerConnection ── accept ──► Incoming: CallHead, what the client says
+//!                            │   │                                  Receiver, its messages
+//!                            │   └─ Quota: a handler's place        Responder, headers, messages, status
+//!                            └─ drain: GOAWAY, ack or 5 s, GOAWAY, last stream, close
+//! ```
+//!
+//! Whoever calls [`ServerConnection::accept`] in a loop drives the connection. A request that gRPC does
+//! not allow is refused here and never comes out of it. Routing and handlers are not this module's
+//! business.
+
+mod admission;
+mod connection;
+mod drain;
+mod handshake;
+mod head;
+mod linger;
+mod options;
+mod quota;
+mod receiver;
+mod reply;
+mod responder;
+
+pub use connection::{Incoming, ServerConnection};
+pub use handshake::HandshakeError;
+pub use head::CallHead;
+pub use options::ServerOptions;
+pub use quota::Permit;
+pub use receiver::Receiver;
+pub use responder::{Gone, Responder};

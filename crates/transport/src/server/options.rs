@@ -1,0 +1,58 @@
+//! What a user may set about a server's connections.
+
+use std::time::Duration;
+
+use crate::settings;
+
+/// The settings of a server's connections. [`Default`] is what users get.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerOptions {
+    /// How many calls one client may have open on one connection, and how many handlers one connection
+    /// runs at a time; 100 by default. A handler that outlives its call still counts.
+    pub max_concurrent_streams: u32,
+    /// The window of one stream in bytes: how much a client may send on it before the handler reads. At
+    /// least 65,535, which is also the default; less is raised to that.
+    pub stream_window: u32,
+    /// The window of a connection in bytes; 16 MiB by default. Should be several times the window of a
+    /// stream, for calls whose messages nobody reads hold their share of it.
+    pub connection_window: u32,
+    /// The largest list of request headers a call may have, in bytes as HTTP/2 counts them; 16 KiB by
+    /// default. A call with more fails with RESOURCE_EXHAUSTED.
+    pub max_header_list_size: u32,
+    /// How long a client may take from its connection's start to its HTTP/2 settings; 20 s by default.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_concurrent_streams: settings::SERVER_MAX_CONCURRENT_STREAMS,
+            stream_window: settings::DEFAULT_WINDOW,
+            connection_window: settings::CONNECTION_WINDOW,
+            max_header_list_size: settings::MAX_METADATA as u32,
+            handshake_timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl ServerOptions {
+    /// The settings for h2: none is left to its default.
+    pub(super) fn builder(&self) -> h2::server::Builder {
+        let mut builder = h2::server::Builder::new();
+        builder
+            .max_concurrent_streams(self.max_concurrent_streams)
+            .max_pending_accept_reset_streams(self.max_concurrent_streams as usize)
+            .max_local_error_reset_streams(Some(settings::SERVER_LOCAL_ERROR_RESETS))
+            .max_concurrent_reset_streams(settings::RESET_STREAMS_KEPT)
+            .reset_stream_duration(settings::RESET_STREAMS_KEPT_FOR)
+            .data_frame_budget(settings::SERVER_DATA_FRAME_BUDGET)
+            .max_header_list_size(settings::MAX_HEADER_LIST_SIZE.max(self.max_header_list_size))
+            .header_table_size(settings::HEADER_TABLE_SIZE)
+            .max_frame_size(settings::MAX_FRAME_SIZE)
+            .max_send_buffer_size(settings::MAX_SEND_BUFFER)
+            .initial_window_size(self.stream_window.max(settings::DEFAULT_WINDOW))
+            .initial_connection_window_size(self.connection_window.max(settings::DEFAULT_WINDOW));
+        builder
+    }
+}

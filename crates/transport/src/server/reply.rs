@@ -1,0 +1,194 @@
+//! Headers and trailers of a reply, as PROTOCOL-HTTP2 writes them.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use highball_core::{Code, MetadataMap, Status};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::framing::ACCEPTED_ENCODINGS;
+use crate::tap::Facts;
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// How long `grpc-message` may get, encoded: peers limit the size of trailers, and a status that does not
+/// arrive tells nothing.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// The head of a reply with this HTTP status: what every reply carries, and the application's metadata.
+pub(super) fn response(http: StatusCode, metadata: MetadataMap) -> Response<()> {
+    let mut headers = metadata.into_wire();
+    headers.insert(CONTENT_TYPE, GRPC);
+    // Not only with the refusal of an unknown encoding: a client learns it before it compresses.
+    headers.insert(
+        GRPC_ACCEPT_ENCODING,
+        HeaderValue::from_static(ACCEPTED_ENCODINGS),
+    );
+    let mut response = Response::new(());
+    *response.status_mut() = http;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Adds the end of a call that went well to its trailers, or to the headers of a reply that has
+/// nothing else.
+pub(super) fn put_ok(fields: &mut HeaderMap, metadata: MetadataMap) {
+    put_metadata(fields, metadata);
+    put(fields, Code::Ok, "");
+}
+
+/// The same for any status.
+pub(super) fn put_status(fields: &mut HeaderMap, mut status: Status) {
+    put_metadata(fields, std::mem::take(status.metadata_mut()));
+    put(fields, status.code(), status.message());
+    if !status.details().is_empty() {
+        let details = STANDARD_NO_PAD.encode(status.details());
+        if let Ok(value) = HeaderValue::try_from(details) {
+            fields.insert(GRPC_STATUS_DETAILS, value);
+        }
+    }
+}
+
+fn put_metadata(fields: &mut HeaderMap, metadata: MetadataMap) {
+    if fields.is_empty() {
+        *fields = metadata.into_wire();
+    } else if !metadata.is_empty() {
+        fields.extend(metadata.into_wire());
+    }
+}
+
+/// Whether the client accepts headers or trailers of this size, counted as HTTP/2 does. One that gets
+/// more than it accepts loses some, perhaps the status.
+pub(super) fn fits(fields: &HeaderMap, peer: &Facts) -> bool {
+    const STATUS: usize = ":status200".len() + 32;
+    let limit = peer.max_header_list_size();
+    if limit == u32::MAX {
+        return true;
+    }
+    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
+    STATUS + fields.iter().map(size).sum::<usize>() <= limit as usize
+}
+
+fn put(fields: &mut HeaderMap, code: Code, message: &str) {
+    fields.insert(GRPC_STATUS, number(code));
+    fields.insert(GRPC_MESSAGE, percent_encode(message));
+}
+
+fn number(code: Code) -> HeaderValue {
+    match code {
+        Code::Ok => HeaderValue::from_static("0"),
+        other => HeaderValue::from(other.number()),
+    }
+}
+
+/// Printable ASCII but `%` stays; every other byte becomes `%XX`. Cut to [`LONGEST_MESSAGE`] bytes,
+/// between characters.
+fn percent_encode(message: &str) -> HeaderValue {
+    let stays = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
+    if message.is_empty() {
+        return HeaderValue::from_static("");
+    }
+    let mut encoded = String::with_capacity(message.len());
+    for character in message.chars() {
+        let mut bytes = [0; 4];
+        let bytes = character.encode_utf8(&mut bytes).as_bytes();
+        let width: usize = bytes
+            .iter()
+            .map(|byte| if stays(*byte) { 1 } else { 3 })
+            .sum();
+        if encoded.len() + width > LONGEST_MESSAGE {
+            break;
+        }
+        for byte in bytes {
+            if stays(*byte) {
+                encoded.push(*byte as char);
+            } else {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    HeaderValue::try_from(encoded).expect("only printable ASCII is left")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn field<'a>(fields: &'a HeaderMap, name: &str) -> &'a str {
+        fields[name].to_str().unwrap()
+    }
+
+    #[test]
+    fn every_reply_says_what_it_is_and_what_it_accepts() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("x-shard", "4").unwrap();
+        let response = response(StatusCode::OK, metadata);
+        assert_eq!(response.status(), 200);
+        assert_eq!(
+            field(response.headers(), "content-type"),
+            "application/grpc"
+        );
+        assert_eq!(
+            field(response.headers(), "grpc-accept-encoding"),
+            "identity"
+        );
+        assert_eq!(field(response.headers(), "x-shard"), "4");
+    }
+
+    #[test]
+    fn a_status_travels_with_message_details_and_metadata() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("x-retry", "no").unwrap();
+        let status = Status::not_found("50 % of \u{e9}")
+            .with_details(&b"\x08\x05"[..])
+            .with_metadata(metadata);
+        let mut fields = HeaderMap::new();
+        put_status(&mut fields, status);
+        assert_eq!(field(&fields, "grpc-status"), "5");
+        assert_eq!(field(&fields, "grpc-message"), "50 %25 of %C3%A9");
+        assert_eq!(field(&fields, "grpc-status-details-bin"), "CAU");
+        assert_eq!(field(&fields, "x-retry"), "no");
+    }
+
+    #[test]
+    fn success_is_a_status_too() {
+        let mut fields = HeaderMap::new();
+        put_ok(&mut fields, MetadataMap::new());
+        assert_eq!(field(&fields, "grpc-status"), "0");
+        assert_eq!(field(&fields, "grpc-message"), "");
+        assert_eq!(fields.len(), 2);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let value = percent_encode(&"\u{e9}".repeat(4096));
+        assert_eq!(value.len(), 4096 / 6 * 6);
+    }
+
+    proptest! {
+        #[test]
+        fn messages_survive_percent_encoding(message in ".{0,600}") {
+            let value = percent_encode(&message);
+            prop_assert!(value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')));
+            let mut decoded = Vec::new();
+            let mut bytes = value.as_bytes().iter();
+            while let Some(byte) = bytes.next() {
+                decoded.push(if *byte == b'%' {
+                    let hex = [*bytes.next().unwrap(), *bytes.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
+                } else {
+                    *byte
+                });
+            }
+            prop_assert_eq!(String::from_utf8(decoded).unwrap(), message);
+        }
+    }
+}

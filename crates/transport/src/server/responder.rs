@@ -1,0 +1,235 @@
+//! The reply to a call: headers, messages, status.
+//!
+//! ```text
+//!              start / send              finish / reset
+//!   Waiting ─────────────────► Sending ─────────────────► Ended
+//!      └──────────── finish: trailers only ─────────────────▲
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream, server::SendResponse};
+use highball_core::{MetadataMap, Status};
+use http::{HeaderMap, Response, StatusCode};
+
+use super::reply;
+use crate::tap::Facts;
+
+/// Sends the reply to one call. Owned by one task.
+///
+/// Nothing is written before the first message, the status, or [`start`](Self::start); what is queued
+/// without waiting in between leaves in one write. Dropping it unfinished resets the stream.
+pub struct Responder {
+    state: State,
+    /// What the client accepts.
+    peer: Arc<Facts>,
+}
+
+enum State {
+    /// No headers yet.
+    Waiting(SendResponse<Bytes>),
+    /// Headers are queued; messages and trailers may follow.
+    Sending(SendStream<Bytes>),
+    /// Nothing may follow.
+    Ended,
+}
+
+/// The client is not there any more to hear the reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// It reset the stream with this code (CANCEL when a call is cancelled), or HTTP/2 did for a fault of
+    /// the client, or this side closes the connection.
+    Reset(Reason),
+    /// The connection is lost, or this side has ended the reply.
+    Lost,
+}
+
+impl Responder {
+    pub(super) fn new(respond: SendResponse<Bytes>, peer: Arc<Facts>) -> Self {
+        let state = State::Waiting(respond);
+        Self { state, peer }
+    }
+
+    /// Sends the headers with the initial metadata. Does nothing if they are sent.
+    ///
+    /// Headers larger than the client accepts reset the stream: INTERNAL_ERROR.
+    pub fn start(&mut self, metadata: MetadataMap) {
+        if !matches!(self.state, State::Waiting(_)) {
+            return;
+        }
+        let State::Waiting(respond) = std::mem::replace(&mut self.state, State::Ended) else {
+            return;
+        };
+        let response = reply::response(StatusCode::OK, metadata);
+        if let Some(stream) = send_headers(respond, response, false, &self.peer) {
+            self.state = State::Sending(stream);
+        }
+    }
+
+    /// Whether the headers are sent.
+    pub fn is_started(&self) -> bool {
+        !matches!(self.state, State::Waiting(_))
+    }
+
+    /// Sends as much of `framed` (one or more messages, from [`encode`](crate::framing::encode)) as flow
+    /// control lets go, and is ready when all of it is queued. Sends the headers first if that is to do.
+    ///
+    /// Never queues what HTTP/2 has no room for, so a client that does not read costs no memory.
+    pub fn poll_send(
+        &mut self,
+        framed: &mut Bytes,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Gone>> {
+        self.start(MetadataMap::new());
+        let State::Sending(stream) = &mut self.state else {
+            return Poll::Ready(Err(Gone::Lost));
+        };
+        while !framed.is_empty() {
+            stream.reserve_capacity(framed.len());
+            let capacity = ready!(poll_capacity(stream, cx))?;
+            let part = framed.split_to(capacity.min(framed.len()));
+            stream
+                .send_data(part, false)
+                .map_err(|error| gone(&error))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ends the call well, with this trailing metadata.
+    ///
+    /// A client that still sends is told to stop (RST_STREAM(NO_ERROR)) once the call's
+    /// [`Receiver`](super::Receiver) is dropped too.
+    pub fn finish_ok(&mut self, metadata: MetadataMap) {
+        self.end_with(|fields| reply::put_ok(fields, metadata));
+    }
+
+    /// Ends the call with a status and the trailing metadata in it: in trailers, or as a reply of headers
+    /// alone if nothing was sent. Trailers larger than the client accepts reset the stream: INTERNAL_ERROR.
+    pub fn finish(&mut self, status: Status) {
+        self.end_with(|fields| reply::put_status(fields, status));
+    }
+
+    fn end_with(&mut self, put: impl FnOnce(&mut HeaderMap)) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Waiting(respond) => {
+                let mut response = reply::response(StatusCode::OK, MetadataMap::new());
+                put(response.headers_mut());
+                send_headers(respond, response, true, &self.peer);
+            }
+            State::Sending(mut stream) => {
+                let mut trailers = HeaderMap::new();
+                put(&mut trailers);
+                if reply::fits(&trailers, &self.peer) {
+                    let _ = stream.send_trailers(trailers);
+                } else {
+                    stream.send_reset(Reason::INTERNAL_ERROR);
+                }
+            }
+            State::Ended => {}
+        }
+    }
+
+    /// Ends the call without a word: RST_STREAM. What is queued and unsent is dropped.
+    pub fn reset(&mut self, reason: Reason) {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Waiting(mut respond) => respond.send_reset(reason),
+            State::Sending(mut stream) => stream.send_reset(reason),
+            State::Ended => {}
+        }
+    }
+
+    /// Ready when the client has reset the stream or the connection is gone. Never ready for a call that
+    /// has ended here.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Gone> {
+        let reset = match &mut self.state {
+            State::Waiting(respond) => ready!(respond.poll_reset(cx)),
+            State::Sending(stream) => ready!(stream.poll_reset(cx)),
+            State::Ended => return Poll::Pending,
+        };
+        Poll::Ready(match reset {
+            Ok(reason) => Gone::Reset(reason),
+            Err(error) => gone(&error),
+        })
+    }
+}
+
+/// Refuses a call that nobody has worked on: one HEADERS frame with END_STREAM. Dropping what is left of
+/// the stream tells a client that still sends to stop.
+pub(super) fn refuse(respond: SendResponse<Bytes>, http: StatusCode, status: Status, peer: &Facts) {
+    let mut response = reply::response(http, MetadataMap::new());
+    reply::put_status(response.headers_mut(), status);
+    send_headers(respond, response, true, peer);
+}
+
+/// The stream that may go on, if the headers could be sent and are not all.
+fn send_headers(
+    mut respond: SendResponse<Bytes>,
+    response: Response<()>,
+    end: bool,
+    peer: &Facts,
+) -> Option<SendStream<Bytes>> {
+    if !reply::fits(response.headers(), peer) {
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        return None;
+    }
+    // It fails only if the stream is gone, which `poll_gone` tells whoever asks.
+    respond.send_response(response, end).ok()
+}
+
+/// How many bytes may be sent; at least one.
+fn poll_capacity(
+    stream: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<usize, Gone>> {
+    loop {
+        // The stream wakes on an increase only: what is there already has to be looked at first.
+        match stream.capacity() {
+            0 => match ready!(stream.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(gone(&error))),
+                None => return stream.poll_reset(cx).map(|reset| Err(why(reset))),
+            },
+            capacity => return Poll::Ready(Ok(capacity)),
+        }
+    }
+}
+
+fn why(reset: Result<Reason, h2::Error>) -> Gone {
+    reset.map_or_else(|error| gone(&error), Gone::Reset)
+}
+
+fn gone(error: &h2::Error) -> Gone {
+    if error.is_reset() && error.is_remote() {
+        Gone::Reset(error.reason().unwrap_or(Reason::CANCEL))
+    } else {
+        Gone::Lost
+    }
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.reset(Reason::CANCEL);
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.state {
+            State::Waiting(_) => "Responder::Waiting",
+            State::Sending(_) => "Responder::Sending",
+            State::Ended => "Responder::Ended",
+        })
+    }
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset(reason) => write!(f, "the stream was reset: {reason:?}"),
+            Self::Lost => f.write_str("the connection is lost"),
+        }
+    }
+}
