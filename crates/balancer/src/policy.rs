@@ -54,6 +54,18 @@ pub struct Update<C: ?Sized> {
     pub config: Arc<C>,
 }
 
+impl<C: ?Sized> Update<C> {
+    /// The same for a child, whose config is another.
+    #[must_use]
+    pub fn with_config<D>(self, config: impl Into<Arc<D>>) -> Update<D> {
+        Update {
+            endpoints: self.endpoints,
+            attributes: self.attributes,
+            config: config.into(),
+        }
+    }
+}
+
 impl<C: ?Sized> Clone for Update<C> {
     fn clone(&self) -> Self {
         Self {

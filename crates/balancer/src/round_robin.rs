@@ -37,11 +37,7 @@ impl Policy for RoundRobin {
     }
 
     fn update(&mut self, update: Update<()>, cx: &mut Cx<'_>) -> Result<(), Rejected> {
-        let update = Update {
-            endpoints: update.endpoints,
-            attributes: update.attributes,
-            config: Arc::new(pick_first::Config::default()),
-        };
+        let update = update.with_config(pick_first::Config::default());
         let result = self.children.update(update, cx);
         self.publish_changes(cx);
         result

@@ -1,1 +1,3 @@
 //! `highball-echo`.
+
+pub mod custom_round_robin;
