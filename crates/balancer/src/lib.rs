@@ -17,21 +17,25 @@ mod waker;
 
 mod child;
 mod graceful_switch;
+mod lazy;
 mod per_endpoint;
 
 mod round_robin;
 
 mod choice;
+mod config;
 mod registry;
 mod tree;
 
 pub use child::Child;
 pub use choice::Choice;
 pub use command::{Command, SubchannelId, TimerId};
+pub use config::read_config;
 pub use cx::Cx;
 pub use done::{Done, Outcome};
 pub use event::{Event, HealthState, SubchannelState};
 pub use graceful_switch::GracefulSwitch;
+pub use lazy::Lazy;
 pub use path::Path;
 pub use per_endpoint::PerEndpoint;
 pub use pick_first::{EndpointWeight, PickFirst};
@@ -45,13 +49,3 @@ pub use subchannel::Subchannel;
 pub use timer::Timer;
 pub use tree::Tree;
 pub use waker::{Wake, Waker};
-
-use highball_core::{Code, Status};
-
-/// What a status says, for use inside another text: its code only where that adds something.
-fn words(status: &Status) -> String {
-    match status.code() {
-        Code::Unavailable if !status.message().is_empty() => status.message().to_owned(),
-        _ => status.to_string(),
-    }
-}

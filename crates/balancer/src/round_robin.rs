@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use highball_core::Rejected;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::{
     CallInfo, ConfigError, Cx, Event, PerEndpoint, Pick, PickFirst, Picker, Policy, Registry,
-    Update, pick_first,
+    Update, pick_first, read_config,
 };
 
 /// The policy `round_robin`: keeps a connection to every endpoint and sends calls to those that are
@@ -24,10 +24,7 @@ impl Policy for RoundRobin {
     type Config = ();
 
     fn parse(config: &Value, _: &Registry) -> Result<(), ConfigError> {
-        let object = Option::<Map<String, Value>>::deserialize(config);
-        object.map(drop).map_err(|error| {
-            ConfigError::Invalid(format!("round_robin: config is no object: {error}"))
-        })
+        read_config::<IgnoredAny>(config, "round_robin").map(drop)
     }
 
     fn new(_: &mut Cx<'_>) -> Self {

@@ -1,1 +1,6 @@
 //! `highball-testkit`.
+
+mod sim;
+pub mod transcript;
+
+pub use sim::Sim;

@@ -1,13 +1,13 @@
 //! The addresses of pick_first in the order to try them, each with its subchannel if it has one.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use highball_core::{Address, Status};
 
 use crate::{Cx, Subchannel, SubchannelId, SubchannelState};
 
 /// One address and what has come of it.
-#[derive(Debug)]
 pub(super) struct Attempt {
     address: Address,
     /// Made when the address is first tried; dropped when another one wins or the address goes.
@@ -71,7 +71,7 @@ impl Attempt {
 }
 
 /// All attempts, in order. Never two for one address.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Attempts(Vec<Attempt>);
 
 impl Attempts {
@@ -121,5 +121,20 @@ impl Attempts {
     /// Lets all go, and the addresses with them.
     pub(super) fn clear(&mut self) {
         self.0 = Vec::new();
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.subchannel {
+            Some(subchannel) => write!(f, "{subchannel:?} {}", self.raw),
+            None => write!(f, "{:?} not tried", self.address),
+        }
+    }
+}
+
+impl fmt::Debug for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }

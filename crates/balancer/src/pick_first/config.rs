@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::ConfigError;
+use crate::{ConfigError, read_config};
 
 /// `{"shuffleAddressList": bool}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,13 +22,10 @@ struct Json {
 
 impl Config {
     pub(super) fn parse(config: &Value) -> Result<Self, ConfigError> {
-        let json = Option::<Json>::deserialize(config).map_err(|error| {
-            ConfigError::Invalid(format!(
-                "pickfirst: unable to unmarshal LB policy config: {config}, error: {error}"
-            ))
-        })?;
+        let what = format!("pickfirst: unable to unmarshal LB policy config: {config}, error");
+        let json: Json = read_config(config, &what)?;
         Ok(Self {
-            shuffle_address_list: json.and_then(|j| j.shuffle_address_list).unwrap_or(false),
+            shuffle_address_list: json.shuffle_address_list.unwrap_or(false),
         })
     }
 }
@@ -62,7 +59,7 @@ mod tests {
         let prefix = "pickfirst: unable to unmarshal LB policy config: \
                       {\"shuffleAddressList\":666}, error: ";
         assert!(error.starts_with(prefix), "{error}");
-        assert!(Config::parse(&json!(["x"])).is_err());
+        assert!(Config::parse(&json!([true])).is_err());
         assert!(Config::parse(&json!("x")).is_err());
     }
 }

@@ -26,9 +26,12 @@
 mod address_list;
 mod attempts;
 mod config;
+mod error;
+mod phase;
 mod shuffle;
 
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::time::Duration;
 
 use highball_core::{ConnectivityState, Rejected, Status};
 use serde_json::Value;
@@ -40,54 +43,22 @@ pub use shuffle::EndpointWeight;
 use crate::per_endpoint::HealthWanted;
 use crate::{
     ConfigError, Cx, Event, FailPicker, HealthState, IdlePicker, Policy, Registry, SubchannelId,
-    SubchannelState, Timer, Update, UsePicker, WaitPicker,
+    SubchannelState, Update, UsePicker, WaitPicker,
 };
 use attempts::{Attempts, Tried};
+use error::health_error;
+pub(crate) use error::resolver_error;
+use phase::{Connection, Pass, Phase};
 
 /// How long an attempt has the field to itself before the next address is tried as well.
 const CONNECTION_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The policy `pick_first`: all calls go to the first address that answers.
-#[derive(Debug)]
 pub struct PickFirst {
     attempts: Attempts,
     phase: Phase,
     /// Whether a policy above wants READY to mean healthy.
     health_wanted: bool,
-}
-
-#[derive(Debug)]
-enum Phase {
-    /// There is no address to try.
-    Empty,
-    /// There are addresses; nobody wants a connection.
-    Idle,
-    FirstPass(Pass),
-    /// Failures since the end of the pass.
-    Failing {
-        failures: usize,
-    },
-    Connected(Connection),
-}
-
-/// One way through the list.
-#[derive(Debug)]
-struct Pass {
-    /// The address tried last; the length of the list when all have been.
-    index: usize,
-    /// Runs while there is a next address to try.
-    stagger: Option<Timer>,
-    /// Whether it runs behind a TRANSIENT_FAILURE that only READY ends.
-    sticky: bool,
-    last_error: Option<Status>,
-    started: Instant,
-}
-
-#[derive(Debug)]
-struct Connection {
-    index: usize,
-    /// The health that was reported last; `None` if it is not asked for.
-    health: Option<ConnectivityState>,
 }
 
 impl Policy for PickFirst {
@@ -386,15 +357,11 @@ fn fail(status: Status, cx: &mut Cx<'_>) {
     cx.publish(ConnectivityState::TransientFailure, FailPicker(status));
 }
 
-/// What calls see of a failed resolution.
-pub(crate) fn resolver_error(status: &Status) -> Status {
-    let text = crate::words(status);
-    Status::unavailable(format!("name resolver error: {text}")).with_source(status.clone())
-}
-
-/// What calls see of a connection whose server does not serve.
-fn health_error(status: &Status) -> Status {
-    let text = crate::words(status);
-    Status::unavailable(format!("pickfirst: health check failure: {text}"))
-        .with_source(status.clone())
+impl fmt::Debug for PickFirst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PickFirst")
+            .field("phase", &format_args!("{:?}", self.phase))
+            .field("attempts", &self.attempts)
+            .finish()
+    }
 }
