@@ -68,6 +68,7 @@ mod call;
 pub use builder::{BuildError, ChannelBuilder};
 pub use call::{CallOptions, Method, Request, Streaming};
 pub use channel::Channel;
+pub use futures_core::Stream;
 pub use highball_core::{
     Address, Attributes, Backoff, Code, ConnectivityState, Endpoint, Entry, InvalidMetadata,
     MetadataMap, Network, Rejected, Response, Status,

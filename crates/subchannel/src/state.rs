@@ -86,3 +86,79 @@ impl fmt::Display for State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use highball_core::Status;
+    use highball_transport::client::{Closed, Lost};
+
+    use super::*;
+
+    fn states() -> [State; 5] {
+        [
+            State::Idle,
+            State::Connecting,
+            State::Ready,
+            State::TransientFailure(Status::unavailable("earlier")),
+            State::Shutdown,
+        ]
+    }
+
+    fn inputs() -> [(&'static str, Input); 6] {
+        [
+            ("Connect", Input::Connect),
+            ("Connected", Input::Connected),
+            ("Failed", Input::Failed(Status::unavailable("refused"))),
+            ("Lost", Input::Lost(Lost::Closed(Closed::Eof))),
+            ("BackoffOver", Input::BackoffOver),
+            ("Shutdown", Input::Shutdown),
+        ]
+    }
+
+    /// Every pair of a state and an input. `-` is what does not happen.
+    const MATRIX: &str = "
+                        Connect     Connected  Failed             Lost  BackoffOver  Shutdown
+    IDLE                CONNECTING  -          -                  -     -            SHUTDOWN
+    CONNECTING          -           READY      TRANSIENT_FAILURE  -     -            SHUTDOWN
+    READY               -           -          -                  IDLE  -            SHUTDOWN
+    TRANSIENT_FAILURE   -           -          -                  -     IDLE         SHUTDOWN
+    SHUTDOWN            -           -          -                  -     -            -
+    ";
+
+    #[test]
+    fn the_whole_matrix_is_as_the_picture_says() {
+        let mut rows = MATRIX
+            .trim()
+            .lines()
+            .map(|row| row.split_whitespace().collect::<Vec<_>>());
+        let header = rows.next().unwrap();
+        assert_eq!(header, inputs().map(|(name, _)| name));
+        for (state, row) in states().iter().zip(rows) {
+            let after = inputs().map(|(_, input)| match next(state, &input) {
+                Some(state) => state.connectivity().to_string(),
+                None => "-".to_owned(),
+            });
+            assert_eq!(row[0], state.connectivity().to_string());
+            assert_eq!(row[1..], after, "from {state}");
+        }
+    }
+
+    #[test]
+    fn a_failure_carries_its_reason_into_the_state() {
+        let refused = Status::unavailable("refused");
+        let state = next(&State::Connecting, &Input::Failed(refused.clone()));
+        assert_eq!(state, Some(State::TransientFailure(refused)));
+    }
+
+    #[test]
+    fn every_arrow_of_the_picture_is_in_the_matrix() {
+        let picture = include_str!("state.rs")
+            .lines()
+            .take_while(|line| line.starts_with("//!"));
+        let picture: String = picture.collect();
+        for (name, input) in inputs() {
+            let moves = states().iter().any(|state| next(state, &input).is_some());
+            assert!(moves && picture.contains(name), "{name}");
+        }
+    }
+}
