@@ -65,7 +65,7 @@ fn call(method: &Method, types: &Types) -> String {
     let kind = Kind::of(method);
     let response = types.name(&method.output_type);
     let response = match kind {
-        Kind::Unary | Kind::ClientStreaming => response,
+        Kind::Unary | Kind::ClientStreaming => format!("grpc::Response<{response}>"),
         Kind::ServerStreaming | Kind::Bidi => format!("grpc::Streaming<{response}>"),
     };
     let input = RequestParameter::of(kind, &types.name(&method.input_type));
@@ -85,7 +85,7 @@ fn call(method: &Method, types: &Types) -> String {
         "{docs}{deprecated}pub async fn {name}{generics}(
             &self,
             request: {its_type},
-        ) -> Result<grpc::Response<{response}>, grpc::Status> {bounds} {{
+        ) -> Result<{response}, grpc::Status> {bounds} {{
             self.channel.{function}(&{constant}, request{conversion}).await
         }}\n"
     )

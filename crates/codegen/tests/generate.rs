@@ -79,9 +79,9 @@ fn a_client_has_a_method_for_each_kind_of_call() {
             "pub mod signal_client {\n    use ::highball_channel as grpc;\n    use super::{Aspect, Line};\n",
             "const ASK: grpc::Method = grpc::Method::new(\"/trains.v1.Signal/Ask\");",
             "request: impl Into<grpc::Request<Line>>,\n        ) -> Result<grpc::Response<Aspect>, grpc::Status> {\n            self.channel.unary(&ASK, request.into()).await",
-            ") -> Result<grpc::Response<grpc::Streaming<Aspect>>, grpc::Status> {\n            self.channel.server_streaming(&WATCH, request.into()).await",
+            ") -> Result<grpc::Streaming<Aspect>, grpc::Status> {\n            self.channel.server_streaming(&WATCH, request.into()).await",
             ") -> Result<grpc::Response<()>, grpc::Status>\n        where\n            S: grpc::Stream<Item = Aspect> + Send + 'static,\n        {\n            self.channel.client_streaming(&REPORT, request).await",
-            ") -> Result<\n            grpc::Response<grpc::Streaming<super::super::super::places::Place>>,\n            grpc::Status,\n        >\n        where\n            S: grpc::Stream<Item = Aspect> + Send + 'static,\n        {\n            self.channel.bidi_streaming(&RELAY, request).await",
+            ") -> Result<grpc::Streaming<super::super::super::places::Place>, grpc::Status>\n        where\n            S: grpc::Stream<Item = Aspect> + Send + 'static,\n        {\n            self.channel.bidi_streaming(&RELAY, request).await",
         ],
     );
 }

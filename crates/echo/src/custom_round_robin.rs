@@ -15,11 +15,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use highball_balancer::{
+use highball_channel::policy::{
     CallInfo, ConfigError, Cx, Event, LbState, PerEndpoint, Pick, PickFirst, Picker, Policy,
     Registry, Update, pick_first, read_config,
 };
-use highball_core::{ConnectivityState, Endpoint, Rejected, Status};
+use highball_channel::{ConnectivityState, Endpoint, Rejected, Status};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -123,8 +123,8 @@ impl Picker for EveryNth {
 mod tests {
     use std::sync::mpsc;
 
-    use highball_balancer::{Done, FailPicker, Selection, SubchannelId, WaitPicker};
-    use highball_core::MetadataMap;
+    use highball_channel::MetadataMap;
+    use highball_channel::policy::{Done, FailPicker, Selection, SubchannelId, WaitPicker};
 
     use super::*;
 

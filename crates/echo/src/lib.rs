@@ -1,3 +1,15 @@
-//! `highball-echo`.
+//! The echo service of gRPC's examples, and a policy for it: what an application adds to Highball.
+//!
+//! Everything here uses what any application can use: the public API of `highball-channel` and
+//! `highball-server`.
+
+/// The package `grpc.examples.echo`, generated from `proto/grpc/examples/echo/echo.proto`.
+#[rustfmt::skip] // The generator has a style of its own.
+#[path = "generated/grpc.examples.echo.rs"]
+pub mod echo;
 
 pub mod custom_round_robin;
+
+pub use custom_round_robin::CustomRoundRobin;
+pub use echo::echo_client::EchoClient;
+pub use echo::{EchoRequest, EchoResponse};

@@ -4,10 +4,10 @@
 use std::sync::Mutex;
 use std::thread;
 
-use highball_balancer::{
+use highball_channel::MetadataMap;
+use highball_channel::policy::{
     CallInfo, Choice, HealthState, Pick, Picker, Registry, SubchannelId, SubchannelState,
 };
-use highball_core::MetadataMap;
 use highball_echo::custom_round_robin::CustomRoundRobin;
 use highball_testkit::{Sim, transcript};
 use serde_json::json;
