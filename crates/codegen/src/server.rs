@@ -73,6 +73,7 @@ fn declaration(method: &Method, types: &Types) -> String {
 fn server(service: &Service) -> String {
     let name = &service.name;
     let full_name = full_name(service);
+    let arms: String = service.methods.iter().map(arm).collect();
     format!(
         "/// Takes calls of `{full_name}` to an implementation of [`{name}`].
         #[derive(Debug)]
@@ -92,10 +93,33 @@ fn server(service: &Service) -> String {
             }}
         }}
 
+        impl<T: {name}> grpc::Service for {name}Server<T> {{
+            fn name(&self) -> &str {{
+                {full_name:?}
+            }}
+
+            fn call(&self, method: &str, call: grpc::IncomingCall) {{
+                let service = Arc::clone(&self.service);
+                match method {{
+                    {arms}
+                    _ => grpc::unknown_method(call),
+                }}
+            }}
+        }}
+
         impl<T> Clone for {name}Server<T> {{
             fn clone(&self) -> Self {{
                 Self {{ service: Arc::clone(&self.service) }}
             }}
         }}\n"
+    )
+}
+
+/// What is done with the calls of one method.
+fn arm(method: &Method) -> String {
+    let (proto_name, name) = (&method.proto_name, &method.name);
+    let function = Kind::of(method).function();
+    format!(
+        "{proto_name:?} => grpc::{function}(call, async move |request| service.{name}(request).await),\n"
     )
 }

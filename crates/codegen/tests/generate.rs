@@ -97,6 +97,12 @@ fn a_server_has_a_trait_to_implement() {
             "grpc::Response<grpc::ResponseStream<Aspect>>",
             "request: grpc::Request<grpc::Streaming<Aspect>>,",
             "pub struct SignalServer<T> {",
+            "\"trains.v1.Signal\"",
+            "\"Ask\" => {\n                    grpc::unary(call, async move |request| service.ask(request).await)\n",
+            "service.watch(request).await",
+            "grpc::client_streaming(",
+            "grpc::bidi_streaming(",
+            "_ => grpc::unknown_method(call),",
         ],
     );
 }
