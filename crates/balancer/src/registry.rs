@@ -238,3 +238,120 @@ fn none_supported(level: &Level, found: &str) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The error of choosing by a service config, and that of choosing within a policy's config.
+    fn errors(list: &Value) -> [String; 2] {
+        let registry = Registry::builtin();
+        [registry.choose(list), registry.choose_child(list)]
+            .map(|choice| choice.unwrap_err().to_string())
+    }
+
+    #[test]
+    fn a24_the_first_registered_policy_decides() {
+        let registry = Registry::builtin();
+        for (list, name) in [
+            (json!([{"pick_first": {}}]), "pick_first"),
+            (
+                json!([{"x": 7}, {"round_robin": {}}, {"pick_first": {}}]),
+                "round_robin",
+            ),
+            // What comes after the one that decides is not looked at.
+            (json!([{"round_robin": {}}, "rubbish"]), "round_robin"),
+        ] {
+            assert_eq!(registry.choose(&list).unwrap().name(), name, "{list}");
+            assert_eq!(registry.choose_child(&list).unwrap().name(), name, "{list}");
+        }
+    }
+
+    #[test]
+    fn a24_an_entry_is_one_name_with_one_config() {
+        for entry in [
+            json!({"a": {}, "b": {}}),
+            json!({}),
+            json!("pick_first"),
+            json!(null),
+        ] {
+            let list = json!([{"unknown": {}}, entry, {"pick_first": {}}]);
+            let expected = [
+                format!("expected a JSON struct with one entry; received entry {entry} at index 1"),
+                format!(
+                    "invalid loadBalancingConfig: entry 1 does not contain exactly 1 policy/config \
+                     pair: {entry}"
+                ),
+            ];
+            assert_eq!(errors(&list), expected);
+        }
+    }
+
+    #[test]
+    fn a24_a_refused_config_is_not_passed_over() {
+        let list = json!([{"pick_first": {"shuffleAddressList": 666}}, {"round_robin": {}}]);
+        let detail = "for policy \"pick_first\": pickfirst: unable to unmarshal LB policy config: \
+                      {\"shuffleAddressList\":666}, error: \
+                      invalid type: integer `666`, expected a boolean";
+        let expected = [
+            format!("error parsing config {detail}"),
+            format!("error parsing loadBalancingConfig {detail}"),
+        ];
+        assert_eq!(errors(&list), expected);
+    }
+
+    #[test]
+    fn a24_some_policy_must_be_known() {
+        let list = json!([{"grpclb": {}}, {"xds": {}}]);
+        let expected = [
+            format!("no supported policies found in config: {list}"),
+            "invalid loadBalancingConfig: no supported policies found in [grpclb xds]".to_owned(),
+        ];
+        assert_eq!(errors(&list), expected);
+        assert_eq!(
+            errors(&json!([]))[0],
+            "no supported policies found in config: []"
+        );
+        assert_eq!(
+            errors(&json!({}))[0],
+            "expected a JSON array of policies; received {}"
+        );
+    }
+
+    #[test]
+    fn names_are_case_sensitive_and_a_deprecated_name_must_be_known() {
+        let registry = Registry::builtin();
+        assert!(registry.choose(&json!([{"Round_Robin": {}}])).is_err());
+        assert_eq!(
+            registry.choose_name("round_robin").unwrap().name(),
+            "round_robin"
+        );
+        assert_eq!(
+            registry.choose_name("ROUND_ROBIN").unwrap_err().to_string(),
+            "invalid loadBalancingPolicy: no supported policy is called \"ROUND_ROBIN\""
+        );
+    }
+
+    #[test]
+    fn a_registry_is_a_value_and_the_default_is_always_there() {
+        assert_eq!(Registry::empty().default_choice().name(), "pick_first");
+        let mut one = Registry::empty();
+        let other = one.clone();
+        one.register::<RoundRobin>();
+        assert_eq!(one.names().collect::<Vec<_>>(), ["round_robin"]);
+        assert_eq!(other.names().count(), 0);
+    }
+
+    #[test]
+    fn round_robin_takes_any_object_and_nothing_else() {
+        let choose = |config: Value| Registry::builtin().choose(&json!([{"round_robin": config}]));
+        for config in [json!({}), json!(null), json!({"unknown": [1]})] {
+            assert!(choose(config).is_ok());
+        }
+        for config in [json!([]), json!("x"), json!(3)] {
+            assert!(choose(config).is_err());
+        }
+    }
+}
