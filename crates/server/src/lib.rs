@@ -1,1 +1,82 @@
-//! `highball-server`.
+//! A gRPC server: listeners, a router, handlers, a graceful end.
+//!
+//! ```text
+//!   Listener ── accept loop ──► connection task ──► Router ──► Service ──► handler, a task per call
+//!                (survives          │                             unary · server_streaming ·
+//!                 EMFILE)           └─ drain, close               client_streaming · bidi_streaming
+//! ```
+//!
+//! Services are generated (`EchoServer::new(MyEcho)`) or written by hand on [`Service`]:
+//!
+//! ```
+//! use highball_server::{IncomingCall, Request, Response, Server, Service, Status};
+//!
+//! /// Doubles numbers. Messages are protobuf; `u32` is prost's name for `google.protobuf.UInt32Value`.
+//! struct Doubler;
+//!
+//! impl Service for Doubler {
+//!     fn name(&self) -> &str {
+//!         "example.Doubler"
+//!     }
+//!
+//!     fn call(&self, method: &str, call: IncomingCall) {
+//!         match method {
+//!             "Double" => highball_server::unary(call, async |request: Request<u32>| {
+//!                 Ok(Response::new(2 * request.into_message()))
+//!             }),
+//!             _ => highball_server::unknown_method(call),
+//!         }
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = highball_server::bind("127.0.0.1:0").await?;
+//! println!("listening on {}", listener.local_addr());
+//! let server = Server::builder().add_service(Doubler).build();
+//! let serving = tokio::spawn(server.clone().serve(listener));
+//! server.graceful_stop().await;
+//! serving.await??;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The life of a handler
+//!
+//! A handler runs in a task of its own. When its client cancels, its connection is lost or its deadline
+//! passes, the call's [`Cancellation`] fires and then the handler's future is **dropped**, at whatever
+//! `.await` it is; so cleaning up belongs into destructors, and work that must be finished into a task of
+//! its own or behind [`Request::run_to_end`]. A handler that panics ends its own call with INTERNAL and
+//! nothing else.
+//!
+//! Deliberately absent: policies and resolvers, and anything of the client.
+
+mod call;
+mod cancellation;
+mod kinds;
+mod reply;
+mod request;
+mod service;
+mod streaming;
+
+mod builder;
+mod limits;
+mod router;
+
+mod accept;
+mod connection;
+mod listener;
+mod server;
+
+pub use builder::ServerBuilder;
+pub use call::IncomingCall;
+pub use cancellation::Cancellation;
+pub use highball_core::{Code, MetadataMap, Response, Status};
+pub use highball_transport::server::{CallHead, ServerOptions};
+pub use kinds::{bidi_streaming, client_streaming, server_streaming, unary, unknown_method};
+pub use limits::MessageLimits;
+pub use listener::{BoxListener, ListenError, Listener, bind};
+pub use request::Request;
+pub use server::{ServeError, Server};
+pub use service::Service;
+pub use streaming::{ResponseStream, Streaming};

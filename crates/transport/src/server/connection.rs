@@ -109,10 +109,12 @@ impl ServerConnection {
         }
     }
 
-    /// Waits until the place of every call is given back: until no handler runs any more. Cancel-safe.
-    pub async fn handlers_done(&mut self) {
-        self.place = None;
-        poll_fn(|cx| self.quota.poll_unused(cx)).await;
+    /// Drops the connection, which cuts what is left of it, and waits until the place of every call is
+    /// given back: until no handler runs any more.
+    pub async fn handlers_done(self) {
+        let quota = self.quota.clone();
+        drop(self);
+        poll_fn(|cx| quota.poll_unused(cx)).await;
     }
 
     /// Why the connection ended, once [`accept`](Self::accept) has given `None`; empty if it went well.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use highball_core::MetadataMap;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 
 /// The head of a call: what its request headers say, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CallHead {
     /// `:path` and `:authority`.
@@ -22,18 +23,19 @@ pub struct CallHead {
 impl CallHead {
     /// The whole of `:path`, whatever it is.
     pub fn path(&self) -> &str {
-        self.uri
-            .path_and_query()
-            .map_or("", http::uri::PathAndQuery::as_str)
+        self.uri.path_and_query().map_or("", PathAndQuery::as_str)
+    }
+
+    /// [`path`](Self::path), shared: it outlives the head without a copy.
+    pub fn shared_path(&self) -> PathAndQuery {
+        let root = || PathAndQuery::from_static("/");
+        self.uri.path_and_query().cloned().unwrap_or_else(root)
     }
 
     /// Whom the client means to talk to: `:authority`, or `host` in its absence.
     pub fn authority(&self) -> Option<&str> {
         let host = || self.host.as_ref().and_then(|host| host.to_str().ok());
-        self.uri
-            .authority()
-            .map(http::uri::Authority::as_str)
-            .or_else(host)
+        self.uri.authority().map(Authority::as_str).or_else(host)
     }
 
     /// What the client's software calls itself.

@@ -1,7 +1,7 @@
 //! The reply to a call: headers, messages, status.
 //!
 //! ```text
-//!              start / send              finish / reset
+//!              start / send              finish / cancel
 //!   Waiting ─────────────────► Sending ─────────────────► Ended
 //!      └──────────── finish: trailers only ─────────────────▲
 //! ```
@@ -132,11 +132,11 @@ impl Responder {
         }
     }
 
-    /// Ends the call without a word: RST_STREAM. What is queued and unsent is dropped.
-    pub fn reset(&mut self, reason: Reason) {
+    /// Ends the call without a word: RST_STREAM(CANCEL). What is queued and unsent is dropped.
+    pub fn cancel(&mut self) {
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::Waiting(mut respond) => respond.send_reset(reason),
-            State::Sending(mut stream) => stream.send_reset(reason),
+            State::Waiting(mut respond) => respond.send_reset(Reason::CANCEL),
+            State::Sending(mut stream) => stream.send_reset(Reason::CANCEL),
             State::Ended => {}
         }
     }
@@ -211,7 +211,7 @@ fn gone(error: &h2::Error) -> Gone {
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        self.reset(Reason::CANCEL);
+        self.cancel();
     }
 }
 

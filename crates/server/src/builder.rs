@@ -1,0 +1,150 @@
+//! Putting a server together.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use highball_core::Status;
+use highball_transport::server::{CallHead, ServerOptions};
+
+use crate::router::Router;
+use crate::{Listener, MessageLimits, ServeError, Server, Service};
+
+/// What a server is put together with. [`Server::builder`] starts one.
+pub struct ServerBuilder {
+    router: Router,
+    limits: MessageLimits,
+    options: ServerOptions,
+    handshakes: usize,
+    grace: Duration,
+}
+
+impl ServerBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            router: Router::default(),
+            limits: MessageLimits::default(),
+            options: ServerOptions::default(),
+            handshakes: 1000,
+            grace: Duration::from_secs(30),
+        }
+    }
+
+    /// Serves `service` under its name, with the [message limits](Self::message_limits) set so far.
+    ///
+    /// # Panics
+    ///
+    /// If a service of that name was added before.
+    #[must_use]
+    pub fn add_service(self, service: impl Service) -> Self {
+        let limits = self.limits;
+        self.add_service_with(service, limits)
+    }
+
+    /// Serves `service` with message limits of its own.
+    ///
+    /// # Panics
+    ///
+    /// If a service of that name was added before.
+    #[must_use]
+    pub fn add_service_with(mut self, service: impl Service, limits: MessageLimits) -> Self {
+        if let Err(name) = self.router.add(service, limits) {
+            panic!("there are two services named {name:?}");
+        }
+        self
+    }
+
+    /// Serves all calls to services that are not added; its [`Service::name`] does not matter. Without one
+    /// such calls are UNIMPLEMENTED.
+    #[must_use]
+    pub fn unknown_service(mut self, service: impl Service) -> Self {
+        self.router.set_unknown(service, self.limits);
+        self
+    }
+
+    /// The message limits of services that are added from here on.
+    #[must_use]
+    pub fn message_limits(mut self, limits: MessageLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Looks at every call before it is routed and may refuse it with a status. Runs on the connection's
+    /// task, so it must be quick and must not block.
+    #[must_use]
+    pub fn tap(
+        mut self,
+        tap: impl Fn(&CallHead) -> Result<(), Status> + Send + Sync + 'static,
+    ) -> Self {
+        self.router.set_tap(Box::new(tap));
+        self
+    }
+
+    /// The settings of connections.
+    #[must_use]
+    pub fn options(mut self, options: ServerOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How many calls one client may have open on one connection, and how many handlers one connection runs
+    /// at a time; 100 by default.
+    #[must_use]
+    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.options.max_concurrent_streams = streams;
+        self
+    }
+
+    /// How many connections may be amid their handshake; 1000 by default. Further ones are closed.
+    #[must_use]
+    pub fn max_unfinished_handshakes(mut self, connections: usize) -> Self {
+        self.handshakes = connections;
+        self
+    }
+
+    /// How long a graceful stop waits for running calls before it cuts them; 30 s by default.
+    /// [`Duration::MAX`] waits for ever.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// The server, which may serve several listeners and is the handle to stop them.
+    pub fn build(self) -> Server {
+        Server::new(self.router, self.options, self.handshakes, self.grace)
+    }
+
+    /// [`Server::serve`] of a server that nobody stops.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Server::serve`].
+    pub async fn serve(self, listener: impl Listener) -> Result<(), ServeError> {
+        self.build().serve(listener).await
+    }
+
+    /// [`Server::serve_with_shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Server::serve`].
+    pub async fn serve_with_shutdown(
+        self,
+        listener: impl Listener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        self.build().serve_with_shutdown(listener, shutdown).await
+    }
+}
+
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("router", &self.router)
+            .field("limits", &self.limits)
+            .field("options", &self.options)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
+}

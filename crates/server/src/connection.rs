@@ -1,0 +1,67 @@
+//! The task of one connection: handshake, calls, the end.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use highball_transport::BoxIo;
+use highball_transport::server::{HandshakeError, ServerConnection};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::call::ConnectionContext;
+use crate::server::Shared;
+
+/// Serves a connection until it is closed by either side, and until its handlers have ended.
+pub(crate) async fn serve_connection(
+    io: BoxIo,
+    handshake_place: OwnedSemaphorePermit,
+    shared: Arc<Shared>,
+) {
+    if shared.drain.is_cancelled() {
+        return;
+    }
+    let handshake = ServerConnection::handshake(io, &shared.options);
+    let shaken = tokio::select! {
+        shaken = handshake => shaken,
+        () = shared.stop.cancelled() => return,
+    };
+    drop(handshake_place);
+    match shaken {
+        Ok(connection) => serve_calls(connection, &shared).await,
+        Err(error @ HandshakeError::Closed(_)) => tracing::trace!(target: "server", %error),
+        Err(error) => tracing::debug!(target: "server", %error, "no connection"),
+    }
+}
+
+async fn serve_calls(mut connection: ServerConnection, shared: &Shared) {
+    let client = connection.peer().clone();
+    tracing::debug!(target: "server", %client, "connected");
+    let context = Arc::new(ConnectionContext {
+        peer: Some(client.clone()),
+        stop: shared.stop.child_token(),
+    });
+    // Tokens of its own: connections do not meet at the server's on every turn.
+    let drain = shared.drain.child_token();
+    let mut drain = pin!(drain.cancelled());
+    let mut stop = pin!(context.stop.cancelled());
+    let (mut draining, mut closing) = (false, false);
+    loop {
+        tokio::select! {
+            biased;
+            accepted = connection.accept() => match accepted {
+                Some(incoming) => shared.router.dispatch(incoming, &context),
+                None => break,
+            },
+            () = &mut stop, if !closing => {
+                closing = true;
+                connection.close();
+            }
+            () = &mut drain, if !draining => {
+                draining = true;
+                connection.drain();
+            }
+        }
+    }
+    let reason = connection.end_reason();
+    tracing::debug!(target: "server", %client, reason, "connection closed");
+    connection.handlers_done().await;
+}

@@ -1,0 +1,22 @@
+//! How large messages may be.
+
+use highball_transport::framing::{DEFAULT_RECEIVE_LIMIT, DEFAULT_SEND_LIMIT};
+
+/// The largest messages of a service, in bytes of their encoding. A larger one ends its call with
+/// RESOURCE_EXHAUSTED, a received one before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageLimits {
+    /// The largest message taken from a client; 4 MiB by default.
+    pub receive: usize,
+    /// The largest message sent to a client; 2 GiB less one byte by default.
+    pub send: usize,
+}
+
+impl Default for MessageLimits {
+    fn default() -> Self {
+        Self {
+            receive: DEFAULT_RECEIVE_LIMIT,
+            send: DEFAULT_SEND_LIMIT,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What a handler is given: the client's message and what is known of the call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use highball_core::{Address, MetadataMap};
+use tokio::time::Instant;
+
+use crate::Cancellation;
+use crate::call::CallContext;
+
+/// A client's message (or [`Streaming`](crate::Streaming) of messages), and the call it came with.
+#[derive(Debug)]
+pub struct Request<T> {
+    message: T,
+    metadata: MetadataMap,
+    context: Arc<CallContext>,
+}
+
+impl<T> Request<T> {
+    /// A request that came with no call: for testing a handler.
+    pub fn new(message: T) -> Self {
+        Self::of_call(message, MetadataMap::new(), Arc::default())
+    }
+
+    pub(crate) fn of_call(message: T, metadata: MetadataMap, context: Arc<CallContext>) -> Self {
+        Self {
+            message,
+            metadata,
+            context,
+        }
+    }
+
+    /// Replaces the metadata: for testing a handler.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// The message.
+    pub fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, to be changed or read from.
+    pub fn message_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+
+    /// The message alone.
+    pub fn into_message(self) -> T {
+        self.message
+    }
+
+    /// The message and the metadata.
+    pub fn into_parts(self) -> (T, MetadataMap) {
+        (self.message, self.metadata)
+    }
+
+    /// The client's metadata.
+    pub fn metadata(&self) -> &MetadataMap {
+        &self.metadata
+    }
+
+    /// The path of the method: `/package.Service/Method`.
+    pub fn path(&self) -> &str {
+        self.context.head.path()
+    }
+
+    /// Whom the client means to talk to.
+    pub fn authority(&self) -> Option<&str> {
+        self.context.head.authority()
+    }
+
+    /// What the client's software calls itself.
+    pub fn user_agent(&self) -> Option<&str> {
+        self.context.head.user_agent()
+    }
+
+    /// The client's address; `None` in a test without a connection.
+    pub fn peer(&self) -> Option<&Address> {
+        self.context.connection.peer.as_ref()
+    }
+
+    /// When the client stops waiting. The call ends then: its handler is dropped, and the client's stream
+    /// is reset.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.context.deadline
+    }
+
+    /// How much time is left until the deadline; zero if it has passed.
+    pub fn remaining_time(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let left = |deadline: Instant| deadline.saturating_duration_since(now);
+        self.deadline().map(left)
+    }
+
+    /// Tells when the call is over: for tasks that the handler starts.
+    pub fn cancellation(&self) -> Cancellation {
+        Cancellation::of(Arc::clone(&self.context))
+    }
+
+    /// From here on the handler runs to its end even if the client cancels, is lost, or waits no longer:
+    /// it is not dropped, and its [`Cancellation`] tells it. Its place among the handlers of the connection
+    /// stays taken. Only the server's immediate stop ends it early.
+    pub fn run_to_end(&self) {
+        self.context.end.run_to_end();
+    }
+
+    /// The same call with another message.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Request<U> {
+        Request {
+            message: f(self.message),
+            metadata: self.metadata,
+            context: self.context,
+        }
+    }
+}
