@@ -23,13 +23,16 @@
 //!
 //! If the program knows the endpoints itself, [`ManualResolver`] needs no code at all.
 //!
-//! The reading path through Highball starts here, with `target.rs` (a string becomes a [`Target`]) and
-//! `dns.rs` (a target becomes [`Endpoint`](highball_core::Endpoint)s).
+//! The reading path through Highball starts here: stop 1 is [`target`], where a string becomes a target,
+//! and stop 2 is [`dns`], where a target becomes endpoints.
 //!
 //! Deliberately absent: balancing, connections, service config semantics, and global registries.
 
+pub mod target;
+
+pub mod dns;
+
 mod bad_target;
-mod target;
 
 mod registry;
 mod resolver;
@@ -43,7 +46,6 @@ mod supervise;
 mod polling;
 mod watching;
 
-mod dns;
 mod host_port;
 mod hosts;
 
@@ -61,6 +63,7 @@ pub use futures_core::future::BoxFuture;
 
 pub use bad_target::BadTarget;
 pub use contained::contained;
+#[doc(inline)]
 pub use dns::Dns;
 pub use hosts::{HostLookup, SystemHosts};
 pub use ip::Ip;
@@ -71,6 +74,7 @@ pub use registry::ResolverRegistry;
 pub use resolution::Resolution;
 pub use resolver::{Resolver, ResolverFactory, ResolverOptions};
 pub use supervise::supervise;
+#[doc(inline)]
 pub use target::{Target, encode_authority};
 pub use unix::Unix;
 pub use updates::{Ack, Inbox, Updates, pair};

@@ -1,4 +1,15 @@
 //! Name services that have to be asked: a look-up, and when to repeat it.
+//!
+//! ```text
+//!                  ┌──────────────────────────────────────────────────────────┐
+//!                  ▼                                                          │
+//!   start ──► look up, at most 30 s ── accepted ──► rest 30 s, then until a ──┤
+//!                  ▲      │                         policy wishes for more    │
+//!                  │      │                         (or the interval is over) ┘
+//!                  │      └─ an error, silence, a panic, or rejected
+//!                  │                    │
+//!                  └──── back off: 1.6 s, 2.6 s, 4.1 s, … 120 s, each ± 20 %
+//! ```
 
 use std::fmt;
 use std::future::{Future, pending};

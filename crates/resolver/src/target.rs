@@ -21,11 +21,26 @@
 //!                          └──► Target::parse("dns:///" + text)
 //! ```
 //!
+//! ```
+//! use highball_resolver::ResolverRegistry;
+//!
+//! for (text, canonical) in [
+//!     ("dns://8.8.8.8/echo.example.com:50051", "dns://8.8.8.8/echo.example.com:50051"),
+//!     ("dns:echo.example.com", "dns:///echo.example.com"),
+//!     ("localhost:50051", "dns:///localhost:50051"),
+//!     ("a/b", "dns:///a/b"),
+//!     ("unix:/run/echo.sock", "unix:///run/echo.sock"),
+//! ] {
+//!     let (target, _factory) = ResolverRegistry::builtin().find(text).unwrap();
+//!     assert_eq!(target.to_string(), canonical);
+//! }
+//! ```
+//!
 //! Follows [naming.md](https://github.com/grpc/grpc/blob/master/doc/naming.md) and RFC 3986.
 //!
-//! **Exercise.** Which resolver gets `unix-abstract:passthrough:abc`, with which endpoint? And
-//! `dns:8080`: is that port 8080 of something? Guess, then look for both in the table of tests in
-//! `registry.rs`, and add the strangest target that you can think of.
+//! **Exercise.** Which resolver gets `unix-abstract:passthrough:abc`, and with which endpoint? And
+//! `dns:8080`: is that port 8080 of something? Guess, then look for both in the tests of `registry.rs`,
+//! and add the strangest target that you can think of.
 
 use std::fmt;
 use std::net::Ipv6Addr;

@@ -1,4 +1,14 @@
 //! Name services that tell of changes by themselves: a stream of answers, kept alive.
+//!
+//! ```text
+//!                ┌── an answer or an error: pass it on ──┐
+//!                ▼                                       │
+//!   start ──► listen ────────────────────────────────────┘
+//!                ▲  │
+//!                │  └─ the end, or a panic
+//!                │             │
+//!                └──── back off: 1.6 s, 2.6 s, 4.1 s, … 120 s, each ± 20 %
+//! ```
 
 use std::fmt;
 use std::future::poll_fn;
@@ -37,7 +47,9 @@ pub trait Watch: Send + Sync + 'static {
 ///
 /// A watch that ends is started again with exponential backoff, which begins anew when an answer is
 /// accepted. Answers like the one in use are not passed on. A watch that says nothing for
-/// [30 s](Self::time_limit) is reported, so that calls do not wait without a reason, and left to go on.
+/// [30 s](Self::time_limit) is reported, so that calls do not wait without a reason, and left to go on;
+/// so is one whose answer the channel rejects. Wishes for fresh endpoints go unheard: what a watch said
+/// last is fresh.
 ///
 /// ```
 /// use futures::stream::{self, Stream};

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use highball_core::Code;
 use highball_resolver::{BoxFuture, Dns, HostLookup, ResolverOptions};
+use tokio::time::Instant;
 
 use crate::line::{Count, Line, SEED, addresses};
 
@@ -118,6 +120,12 @@ async fn a_target_that_makes_no_sense_is_unavailable_with_the_reason() {
             "dns resolver: invalid target address a:b:c, error info: too many colons in address",
         ),
         (
+            "dns:///example:///name",
+            "dns resolver: invalid target address example:///name, error info: \
+             the port must be 0 to 65535, http or https \
+             (no resolver is registered for the scheme \"example\")",
+        ),
+        (
             "dns://4.3.2.1/host",
             "dns resolver: cannot ask the DNS server \"4.3.2.1\", only the system's: \
              write dns:///host",
@@ -152,4 +160,76 @@ async fn the_system_knows_localhost() {
     let loopback = |address: &String| ["127.0.0.1:50051", "[::1]:50051"].contains(&&address[..]);
     assert!(found.iter().any(loopback), "{found:?}");
     line.hang_up().await;
+}
+
+/// A name server that fails when it is told to, and writes down what it is asked.
+#[derive(Clone, Debug)]
+struct Journal {
+    start: Instant,
+    down: Arc<AtomicBool>,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Journal {
+    fn note(&self, what: &str) {
+        let seconds = self.start.elapsed().as_secs_f64();
+        self.lines
+            .lock()
+            .unwrap()
+            .push(format!("//! {seconds:8.1} s  {what}"));
+    }
+}
+
+impl HostLookup for Journal {
+    fn lookup<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            if self.down.load(Ordering::Relaxed) {
+                self.note(&format!(
+                    "look up {host}: an error, the name server is down"
+                ));
+                return Err(io::Error::other("the name server is down"));
+            }
+            self.note(&format!("look up {host}: 192.0.2.1"));
+            Ok(vec![SocketAddr::new([192, 0, 2, 1].into(), port)])
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_transcript_in_the_docs_is_what_happens() {
+    let journal = Journal {
+        start: Instant::now(),
+        down: Arc::default(),
+        lines: Arc::default(),
+    };
+    let mut options = ResolverOptions::default();
+    options.seed = SEED;
+    options.hosts = Arc::new(journal.clone());
+    let mut line = Line::with_options(Dns, "dns:///echo.example", options);
+
+    line.accept().await;
+    line.quiet(7.0).await;
+    for _ in 0..1000 {
+        line.inbox.request_resolution();
+    }
+    journal.note("1000 connections fail: the policy wishes for fresh endpoints");
+    line.accept().await;
+
+    line.quiet(570.0).await;
+    journal.down.store(true, Ordering::Relaxed);
+    journal.note("a connection fails: the policy wishes for fresh endpoints");
+    line.inbox.request_resolution();
+    for _ in 0..3 {
+        line.error().await;
+    }
+    journal.down.store(false, Ordering::Relaxed);
+    line.accept().await;
+    line.hang_up().await;
+
+    let lines = journal.lines.lock().unwrap().join("\n");
+    assert!(include_str!("../../src/dns.rs").contains(&lines), "{lines}");
 }

@@ -82,7 +82,9 @@ impl Line {
     /// Hangs up, after which the resolver must end.
     pub(crate) async fn hang_up(self) {
         drop(self.inbox);
-        self.task.await.unwrap();
+        let end = timeout(Duration::from_secs(60), self.task).await;
+        end.expect("a resolver ends when its channel hangs up")
+            .unwrap();
     }
 }
 

@@ -1,12 +1,15 @@
 //! When a look-up is made, and what becomes of its answer.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, ready};
-use highball_core::{Attributes, Status};
-use highball_resolver::{Lookup, Polling, Resolution, ResolverOptions, Target};
-use tokio::time::sleep;
+use highball_core::{Attributes, Rejected, Status};
+use highball_resolver::{Lookup, Polling, Resolution, ResolverOptions, Target, pair, supervise};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::line::{Count, Line, addresses, found};
 
@@ -318,4 +321,114 @@ async fn a_wish_is_answered_even_if_nothing_changed() {
     line.accept().await;
     assert_eq!((line.now(), asked.now()), (0.0, 2));
     line.hang_up().await;
+}
+
+/// What happens in a random run.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    Good,
+    Rejected,
+    Error,
+    Hang,
+    Panic,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    use Turn::{Error, Good, Hang, Panic, Rejected};
+    prop_oneof![4 => Just(Good), 1 => Just(Rejected), 1 => Just(Error), 1 => Just(Hang), 1 => Just(Panic)]
+}
+
+/// Times of a look-up's start and of the verdict on it, and whether it was accepted.
+type Record = (f64, f64, bool);
+
+/// Plays the turns, while a wish is made after each of `gaps` of a second.
+async fn play(turns: Vec<Turn>, gaps: Vec<u16>) -> (Vec<Record>, Vec<f64>) {
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    let script_turns = turns.clone();
+    let (polling, _) = script(move |asked| {
+        // The receiver is gone when the run is over.
+        let _ = started.send(Instant::now());
+        match script_turns.get(asked) {
+            None | Some(Turn::Hang) => pending().boxed(),
+            Some(Turn::Good | Turn::Rejected) => now(found("a:1")),
+            Some(Turn::Error) => down(),
+            Some(Turn::Panic) => panic!("as told"),
+        }
+    });
+    let start = Instant::now();
+    let since = |instant: Instant| (instant - start).as_secs_f64();
+    let (updates, mut inbox) = pair();
+    let factory = Arc::new(polling);
+    let target = Target::parse("script:///name").unwrap();
+    tokio::spawn(supervise(
+        factory,
+        target,
+        ResolverOptions::default(),
+        updates,
+    ));
+
+    let mut records = Vec::new();
+    let mut wishes: Vec<Instant> = Vec::new();
+    let mut gaps = gaps.into_iter();
+    let mut alarm = start;
+    while records.len() < turns.len() {
+        tokio::select! {
+            () = sleep_until(alarm) => {
+                let Some(gap) = gaps.next() else { break };
+                inbox.request_resolution();
+                wishes.push(Instant::now());
+                alarm += Duration::from_millis(gap.into());
+            }
+            answer = inbox.recv() => {
+                let (_, ack) = answer.unwrap();
+                let accepted = matches!(turns[records.len()], Turn::Good);
+                if !accepted {
+                    ack.reject(Rejected(Status::unavailable("no use")));
+                }
+                let started = since(starts.try_recv().unwrap());
+                records.push((started, since(Instant::now()), accepted));
+            }
+        }
+    }
+    (records, wishes.into_iter().map(since).collect())
+}
+
+proptest! {
+    /// Whatever happens, look-ups come no earlier and no later than they should.
+    #[test]
+    fn every_look_up_has_a_reason_and_comes_in_time(
+        turns in vec(turn(), 1..20),
+        gaps in vec(1..60_000_u16, 0..40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()?;
+        let (records, wishes) = runtime.block_on(play(turns, gaps));
+        prop_assert!(records.iter().take(1).all(|(started, ..)| *started == 0.0));
+        let mut failures = 0;
+        // When the last wish was served, and when it was made.
+        let (mut served, mut made) = (-1.0, -1.0);
+        for pair in records.windows(2) {
+            let ((_, judged, accepted), (next, ..)) = (pair[0], pair[1]);
+            if !accepted {
+                failures += 1;
+                let ratio = (next - judged) / f64::min(1.6_f64.powi(failures), 120.0);
+                prop_assert!((0.79..=1.21).contains(&ratio), "retry {}: {}", failures, ratio);
+                continue;
+            }
+            failures = 0;
+            // A wish made at the very moment when an older one is served may count or not.
+            let open = |wish: &&f64| **wish > served || (**wish == served && made < served);
+            let open: Vec<f64> = wishes.iter().filter(open).copied().collect();
+            let candidates = if open.first() == Some(&served) { 2 } else { 1 };
+            let due = |wish: f64| f64::max(judged + 30.0, wish);
+            let in_time = |wish: &&f64| (next - due(**wish)).abs() < 0.005;
+            let Some(wish) = open.iter().take(candidates).find(in_time) else {
+                let why = format!("look-up at {next}, verdict at {judged}, wishes {open:?}");
+                return Err(TestCaseError::fail(why));
+            };
+            (served, made) = (next, *wish);
+        }
+    }
 }
