@@ -1,7 +1,7 @@
 //! What the whole tree shares during its turns: the clock's reading, randomness, ids, the commands asked
 //! for, and which of the things that were handed out are still alive.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
@@ -23,8 +23,8 @@ pub(crate) struct Host {
     inbox: Receiver<Command>,
     /// What was asked for and not yet taken.
     commands: Vec<Command>,
-    subchannels: HashMap<SubchannelId, Live>,
-    timers: HashSet<TimerId>,
+    subchannels: BTreeMap<SubchannelId, Live>,
+    timers: BTreeSet<TimerId>,
     /// Subchannels made in this turn.
     created: Vec<SubchannelId>,
     wakers: BTreeMap<Path, Weak<Signal>>,
@@ -52,8 +52,8 @@ impl Host {
             outbox,
             inbox,
             commands: Vec::new(),
-            subchannels: HashMap::new(),
-            timers: HashSet::new(),
+            subchannels: BTreeMap::new(),
+            timers: BTreeSet::new(),
             created: Vec::new(),
             wakers: BTreeMap::new(),
             wakers_limit: 16,
@@ -65,7 +65,7 @@ impl Host {
 
     pub(crate) fn begin_turn(&mut self, now: Instant) {
         self.now = Some(now);
-        self.created.clear();
+        self.created = Vec::new();
     }
 
     /// Takes in what the handles sent, so that the sets of live things are right again.
@@ -75,7 +75,6 @@ impl Host {
                 self.commands.push(command);
             }
         }
-        shrink(&mut self.subchannels);
     }
 
     pub(crate) fn take_commands(&mut self) -> Vec<Command> {
@@ -194,13 +193,6 @@ impl Host {
     fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
-    }
-}
-
-/// Gives memory back when a large tree has become a small one.
-fn shrink(map: &mut HashMap<SubchannelId, Live>) {
-    if map.capacity() > 64 && map.len() < map.capacity() / 8 {
-        map.shrink_to_fit();
     }
 }
 

@@ -11,6 +11,9 @@
 //!                         ▼
 //!                  aggregate: READY, pickers in the resolver's order
 //! ```
+//!
+//! To see it run, read `tests/transcripts/round_robin/endpoints_change.txt`. Exercise: in the step with three
+//! endpoints, why is there no `create` for `b:2`, and what would there be if `b:3` stood in its place?
 
 use std::collections::HashMap;
 use std::fmt;
