@@ -8,8 +8,12 @@
 #[path = "generated/grpc.examples.echo.rs"]
 pub mod echo;
 
+mod service;
+
 pub mod custom_round_robin;
 
 pub use custom_round_robin::CustomRoundRobin;
 pub use echo::echo_client::EchoClient;
+pub use echo::echo_server::{Echo, EchoServer};
 pub use echo::{EchoRequest, EchoResponse};
+pub use service::EchoWithAddress;

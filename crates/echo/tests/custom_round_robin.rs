@@ -26,7 +26,10 @@ fn choose(config: serde_json::Value) -> Result<Choice, String> {
 /// Two READY endpoints, `first:1` and `second:1`.
 fn both_ready(config: serde_json::Value) -> Sim {
     let mut sim = Sim::new(0);
-    sim.resolve(&choose(config).unwrap(), ["first:1", "second:1"]);
+    sim.resolve(
+        &choose(config).expect("a good config"),
+        ["first:1", "second:1"],
+    );
     for label in ["first:1", "second:1"] {
         sim.subchannel(label, SubchannelState::Ready);
         sim.health(label, HealthState::Ready);
@@ -124,11 +127,8 @@ fn shares_are_exact_with_64_callers_at_once() {
                 });
             }
         });
-        let expected = if choose_second == 0 {
-            0
-        } else {
-            64 * 300 / choose_second
-        };
+        // A second chosen never is chosen no times.
+        let expected = (64_usize * 300).checked_div(choose_second).unwrap_or(0);
         assert_eq!(
             *seconds.lock().unwrap(),
             expected,

@@ -98,3 +98,128 @@ pub mod echo_client {
         }
     }
 }
+
+/// The server of `grpc.examples.echo.Echo`.
+pub mod echo_server {
+    use std::sync::Arc;
+    use ::highball_server as grpc;
+    use super::{EchoRequest, EchoResponse};
+
+    /// Says what it is told, in each of the four kinds of call.
+    ///
+    /// What a server of `grpc.examples.echo.Echo` does.
+    ///
+    /// Implement it with `async fn`s, and serve it through [`EchoServer`].
+    pub trait Echo: Send + Sync + 'static {
+        /// Says it back.
+        ///
+        /// Unary: one request, one response.
+        fn unary_echo(
+            &self,
+            request: grpc::Request<EchoRequest>,
+        ) -> impl Future<
+            Output = Result<grpc::Response<EchoResponse>, grpc::Status>,
+        > + Send;
+
+        /// Says it back several times.
+        ///
+        /// Server streaming: one request, a stream of responses.
+        fn server_streaming_echo(
+            &self,
+            request: grpc::Request<EchoRequest>,
+        ) -> impl Future<
+            Output = Result<
+                grpc::Response<grpc::ResponseStream<EchoResponse>>,
+                grpc::Status,
+            >,
+        > + Send;
+
+        /// Listens to the end, then answers.
+        ///
+        /// Client streaming: a stream of requests, one response.
+        fn client_streaming_echo(
+            &self,
+            request: grpc::Request<grpc::Streaming<EchoRequest>>,
+        ) -> impl Future<
+            Output = Result<grpc::Response<EchoResponse>, grpc::Status>,
+        > + Send;
+
+        /// Says each thing back as it comes.
+        ///
+        /// Bidirectional streaming: a stream of requests, a stream of responses.
+        fn bidirectional_streaming_echo(
+            &self,
+            request: grpc::Request<grpc::Streaming<EchoRequest>>,
+        ) -> impl Future<
+            Output = Result<
+                grpc::Response<grpc::ResponseStream<EchoResponse>>,
+                grpc::Status,
+            >,
+        > + Send;
+    }
+
+    /// Takes calls of `grpc.examples.echo.Echo` to an implementation of [`Echo`].
+    #[derive(Debug)]
+    pub struct EchoServer<T> {
+        service: Arc<T>,
+    }
+
+    impl<T: Echo> EchoServer<T> {
+        /// A server of `service`.
+        pub fn new(service: T) -> Self {
+            Self::from_shared(Arc::new(service))
+        }
+
+        /// A server of a `service` that others hold as well.
+        pub fn from_shared(service: Arc<T>) -> Self {
+            Self { service }
+        }
+    }
+
+    impl<T: Echo> grpc::Service for EchoServer<T> {
+        fn name(&self) -> &str {
+            "grpc.examples.echo.Echo"
+        }
+
+        fn call(&self, method: &str, call: grpc::IncomingCall) {
+            let service = Arc::clone(&self.service);
+            match method {
+                "UnaryEcho" => {
+                    grpc::unary(
+                        call,
+                        async move |request| service.unary_echo(request).await,
+                    )
+                }
+                "ServerStreamingEcho" => {
+                    grpc::server_streaming(
+                        call,
+                        async move |request| service.server_streaming_echo(request).await,
+                    )
+                }
+                "ClientStreamingEcho" => {
+                    grpc::client_streaming(
+                        call,
+                        async move |request| service.client_streaming_echo(request).await,
+                    )
+                }
+                "BidirectionalStreamingEcho" => {
+                    grpc::bidi_streaming(
+                        call,
+                        async move |request| {
+                            service.bidirectional_streaming_echo(request).await
+                        },
+                    )
+                }
+                _ => grpc::unknown_method(call),
+            }
+        }
+    }
+
+    impl<T> Clone for EchoServer<T> {
+        fn clone(&self) -> Self {
+            Self {
+                service: Arc::clone(&self.service),
+            }
+        }
+    }
+}
