@@ -11,8 +11,9 @@ use crate::{Cx, Event, LbState, Policy, Update};
 ///
 /// A parent calls it and then looks at [`take_changed`](Self::take_changed): calls go down, values come
 /// up. Dropping it drops all that the child owns. Until the child publishes, its state is CONNECTING.
-pub struct Child<P: ?Sized> {
+pub struct Child<P> {
     slot: u64,
+    name: &'static str,
     state: LbState,
     changed: bool,
     policy: P,
@@ -21,7 +22,7 @@ pub struct Child<P: ?Sized> {
 impl<P: Policy> Child<P> {
     /// Starts a child.
     pub fn new(cx: &mut Cx<'_>) -> Self {
-        Self::build(cx, P::new)
+        Self::build(P::NAME, cx, P::new)
     }
 
     /// Hands the child other endpoints or another config.
@@ -47,13 +48,18 @@ impl<P: Policy> Child<P> {
 }
 
 impl<P> Child<P> {
-    pub(crate) fn build(cx: &mut Cx<'_>, new: impl FnOnce(&mut Cx<'_>) -> P) -> Self {
+    pub(crate) fn build(
+        name: &'static str,
+        cx: &mut Cx<'_>,
+        new: impl FnOnce(&mut Cx<'_>) -> P,
+    ) -> Self {
         let slot = cx.new_slot();
         let mut child_cx = cx.child(slot);
         let policy = new(&mut child_cx);
         let published = child_cx.take_published();
         Self {
             slot,
+            name,
             changed: published.is_some(),
             state: published.unwrap_or_else(LbState::connecting),
             policy,
@@ -72,6 +78,7 @@ impl<P> Child<P> {
             debug!(
                 target: "balancer",
                 path = %child_cx.path(),
+                policy = self.name,
                 old = %self.state.connectivity,
                 new = %state.connectivity,
                 picker = ?state.picker,

@@ -34,13 +34,10 @@ use crate::ConfigError;
 /// Not an object, or a field of the wrong type: `what`, then what is wrong.
 pub fn read_config<T: DeserializeOwned>(config: &Value, what: &str) -> Result<T, ConfigError> {
     let empty = Value::Object(serde_json::Map::new());
-    let object = match config {
-        Value::Null => &empty,
-        Value::Object(_) => config,
-        other => {
-            let text = format!("{what}: expected a JSON object, received {other}");
-            return Err(ConfigError::Invalid(text));
-        }
-    };
+    let object = if config.is_null() { &empty } else { config };
+    if !object.is_object() {
+        let text = format!("{what}: expected a JSON object, received {config}");
+        return Err(ConfigError::Invalid(text));
+    }
     T::deserialize(object).map_err(|error| ConfigError::Invalid(format!("{what}: {error}")))
 }

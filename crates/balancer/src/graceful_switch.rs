@@ -6,12 +6,14 @@
 //!   current ─────────────────────────► current ───────────────────────────► current (was pending)
 //!                                      pending                               the old one is dropped
 //! ```
+//!
+//! Every row of that decision has a transcript in `tests/transcripts/graceful_switch`.
 
 use std::fmt;
 use std::sync::Arc;
 
 use highball_core::{Attributes, ConnectivityState, Endpoint, Rejected};
-use tracing::info;
+use tracing::debug;
 
 use crate::policy::AnyPolicy;
 use crate::{Child, Choice, Cx, Event, LbState, Update};
@@ -118,7 +120,7 @@ impl GracefulSwitch {
     /// Starts the chosen policy: as current if it is the first, else as pending in the place of the
     /// pending one before it.
     fn start(&mut self, choice: &Choice, cx: &mut Cx<'_>) {
-        info!(target: "balancer", path = %cx.path(), policy = choice.name(), "switches policy");
+        debug!(target: "balancer", path = %cx.path(), policy = choice.name(), "policy starts");
         let place = match self.current {
             None => &mut self.current,
             Some(_) => &mut self.pending,
@@ -126,7 +128,7 @@ impl GracefulSwitch {
         *place = None;
         *place = Some(Running {
             choice: choice.clone(),
-            child: Child::build(cx, |cx| choice.build(cx)),
+            child: Child::build(choice.name(), cx, |cx| choice.build(cx)),
         });
     }
 

@@ -79,7 +79,11 @@ impl Host {
 
     pub(crate) fn take_commands(&mut self) -> Vec<Command> {
         self.collect();
-        std::mem::take(&mut self.commands)
+        let mut commands = std::mem::take(&mut self.commands);
+        // A watch may have ended in the turn in which it was asked for.
+        let is_over = |command: &Command| matches!(command, Command::WatchHealth(id) if !self.watches_health(*id));
+        commands.retain(|command| !is_over(command));
+        commands
     }
 
     pub(crate) fn create(&mut self, owner: Path, address: Address) -> Subchannel {

@@ -109,6 +109,23 @@
 //! the lines below change, then run `BLESS=1 cargo test -p highball-balancer --test transcripts` and look
 //! at the difference.
 //!
+//! # What it logs
+//!
+//! Target `balancer`, level debug; every event has the `path` of its policy.
+//!
+//! | event | fields |
+//! |---|---|
+//! | `policy starts` | `policy` |
+//! | `published` | `policy`, `old` and `new` state, `picker` |
+//! | `pass starts` | `addresses`, `sticky`: whether TRANSIENT_FAILURE is kept up meanwhile |
+//! | `attempt` | `address`, its `state` with the reason |
+//! | `pass succeeded` | `took` |
+//! | `pass failed` | `took`, `status`: the last failure |
+//! | `resolver error ignored` | `status` |
+//! | `first state refused` | `rejected`: why a lazy policy could not use what it woke up to |
+//!
+//! [`Tree::dump`] lists all policies with their children, states and addresses.
+//!
 //! Deliberately absent: tokio, sockets, clocks, and any knowledge of resolvers. The driver of a channel
 //! holds a [`Tree`], applies its commands, and tells it what came of them.
 

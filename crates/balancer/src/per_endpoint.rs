@@ -213,10 +213,11 @@ impl<P> PerEndpoint<P> {
     }
 
     fn state_of(&self, member: &Member<P>) -> ConnectivityState {
-        match member.child.state().connectivity {
-            ConnectivityState::Idle if self.reconnects => ConnectivityState::Connecting,
-            state => state,
+        let state = member.child.state().connectivity;
+        if self.reconnects && state == ConnectivityState::Idle {
+            return ConnectivityState::Connecting;
         }
+        state
     }
 
     fn no_children(&self) -> Status {
@@ -225,14 +226,11 @@ impl<P> PerEndpoint<P> {
     }
 
     fn settle(&mut self, event: Event) -> Option<Event> {
-        match event {
-            Event::Settle if self.settling => {
-                self.settling = false;
-                self.changed = true;
-                None
-            }
-            event => Some(event),
+        if !matches!(event, Event::Settle) || !std::mem::take(&mut self.settling) {
+            return Some(event);
         }
+        self.changed = true;
+        None
     }
 }
 

@@ -241,6 +241,7 @@ fn none_supported(level: &Level, found: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -342,6 +343,40 @@ mod tests {
         one.register::<RoundRobin>();
         assert_eq!(one.names().collect::<Vec<_>>(), ["round_robin"]);
         assert_eq!(other.names().count(), 0);
+    }
+
+    proptest! {
+        /// A service config comes from the resolver: whatever stands in it, choosing answers.
+        #[test]
+        fn no_config_panics(list in json_values(), depth in 0..3_usize) {
+            let wrap = |value| json!([{"unknown": {}}, {"pick_first": value}]);
+            let list = (0..depth).fold(list, |value, _| wrap(value));
+            let registry = Registry::builtin();
+            let _ = (registry.choose(&list), registry.choose_child(&list));
+        }
+    }
+
+    /// Values whose keys and texts are often ones that mean something here.
+    fn json_values() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            Just("pick_first".to_owned()),
+            Just("round_robin".to_owned()),
+            Just("shuffleAddressList".to_owned()),
+            ".{0,4}",
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::from),
+            text.clone().prop_map(Value::String),
+        ];
+        leaf.prop_recursive(4, 32, 4, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                prop::collection::btree_map(text.clone(), inner, 0..3)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
     }
 
     #[test]

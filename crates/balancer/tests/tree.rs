@@ -208,6 +208,16 @@ fn health_is_heard_only_while_it_is_watched() {
 }
 
 #[test]
+fn a_watch_that_ended_in_its_own_turn_is_not_asked_for() {
+    let mut run = recorded();
+    let id = run.subchannel;
+    for state in [SubchannelState::Ready, SubchannelState::Idle] {
+        run.event(Event::Subchannel { id, state });
+    }
+    assert_eq!(run.tree.take_commands(), []);
+}
+
+#[test]
 fn wakes_from_many_threads_are_one_until_delivered() {
     let mut run = recorded();
     let wake_from_all = |waker: &Waker| {
@@ -332,6 +342,28 @@ fn a_thousand_endpoints_turning_ready_in_one_turn_cost_one_picker() {
     assert_eq!(state.connectivity, ConnectivityState::Ready);
     assert_eq!(built.load(Ordering::Relaxed), 2);
     assert_eq!(different_picks(&state, 1000), 1000);
+}
+
+#[test]
+fn connecting_starts_at_a_random_endpoint_and_keeps_the_order() {
+    let names = ["a:1", "b:1", "c:1", "d:1", "e:1"];
+    let mut starts = std::collections::BTreeSet::new();
+    for seed in 0..60 {
+        let (sender, _wakes) = mpsc::channel();
+        let mut tree = Tree::new(seed, Arc::new(Inbox(sender)));
+        update(&mut tree, &Choice::of::<Counting>(Arc::default()), &names);
+        let commands = tree.take_commands();
+        let created = commands.iter().filter_map(|command| match command {
+            Command::Create { address, .. } => Some(address.text()),
+            _ => None,
+        });
+        let created: Vec<_> = created.collect();
+        let start = names.iter().position(|name| *name == created[0]).unwrap();
+        let rotated: Vec<_> = names.iter().cycle().skip(start).take(5).copied().collect();
+        assert_eq!(created, rotated, "seed {seed}");
+        starts.insert(start);
+    }
+    assert_eq!(starts.len(), 5, "every endpoint is first for some clients");
 }
 
 /// How many different subchannels that many calls go to.

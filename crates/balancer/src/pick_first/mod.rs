@@ -254,6 +254,10 @@ impl PickFirst {
 
     /// One has won. With health wanted, calls wait until the first report of it.
     fn connected(&mut self, index: usize, cx: &mut Cx<'_>) {
+        if let Phase::FirstPass(pass) = &self.phase {
+            let took = cx.now().saturating_duration_since(pass.started);
+            debug!(target: "balancer", path = %cx.path(), ?took, "pass succeeded");
+        }
         let Some(winner) = self.attempts.release_all_but(index) else {
             return;
         };
