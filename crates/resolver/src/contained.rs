@@ -24,8 +24,8 @@ impl Resolver for Contained {
     fn run(self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let spare = updates.spare();
-            if let Err(panic) = catching(async move { self.0.run(updates).await }).await {
-                let status = Status::internal(format!("resolver panicked: {}", panic.0));
+            if let Err(panicked) = catching(async move { self.0.run(updates).await }).await {
+                let status = Status::internal(format!("resolver {panicked}"));
                 // Whatever the verdict, there is no resolver left to act on it.
                 let _ = spare.send(Resolution::error(status)).await;
             }
@@ -34,8 +34,9 @@ impl Resolver for Contained {
 }
 
 /// What somebody's code panicked with.
-#[derive(Debug)]
-pub(crate) struct Panicked(pub(crate) String);
+#[derive(Debug, thiserror::Error)]
+#[error("panicked: {0}")]
+pub(crate) struct Panicked(String);
 
 /// Runs a future to its end or its panic, whichever comes first.
 pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Panicked> {

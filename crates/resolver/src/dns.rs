@@ -10,15 +10,15 @@
 //!                                        192.0.2.1:50051         in the system's order
 //! ```
 //!
-//! The host is looked up when the channel first needs it, and then only when a policy wishes for fresh
-//! endpoints because connections fail: [`Polling`] sees to that, as for any name service that has to be
-//! asked (`polling.rs` has the picture). A run of it:
+//! The host is looked up when the channel first needs it, and then only when a policy requests it because
+//! connections fail: [`Polling`] sees to that, as for any name service that has to be asked
+//! (`polling.rs` has the picture). A run of it:
 //!
 //! ```text
 //!      0.0 s  look up echo.example: 192.0.2.1
-//!      7.0 s  1000 connections fail: the policy wishes for fresh endpoints
+//!      7.0 s  1000 connections fail: the policy requests re-resolution
 //!     30.0 s  look up echo.example: 192.0.2.1
-//!    600.0 s  a connection fails: the policy wishes for fresh endpoints
+//!    600.0 s  a connection fails: the policy requests re-resolution
 //!    600.0 s  look up echo.example: an error, the name server is down
 //!    601.8 s  look up echo.example: an error, the name server is down
 //!    604.1 s  look up echo.example: an error, the name server is down

@@ -9,7 +9,7 @@
 //!        ▼  supervise: build, run                     one async function per channel
 //!   Resolver ── Resolution { endpoints, service config } ──► channel ─► policy
 //!        ▲                                                      │
-//!        └───── a verdict on each, and wishes for another ◄─────┘
+//!        └───── a verdict on each, and requests for more ◄──────┘
 //! ```
 //!
 //! A resolver is an async function that sends [`Resolution`]s until it is dropped. Three ways to write

@@ -70,7 +70,7 @@ impl ManualResolver {
         }
     }
 
-    /// How often channels have wished for fresh endpoints so far. Wishes in quick succession count once.
+    /// How often channels have requested re-resolution so far. Requests in quick succession count once.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }

@@ -1,14 +1,14 @@
 //! Name services that have to be asked: a look-up, and when to repeat it.
 //!
 //! ```text
-//!                  ┌──────────────────────────────────────────────────────────┐
-//!                  ▼                                                          │
-//!   start ──► look up, at most 30 s ── accepted ──► rest 30 s, then until a ──┤
-//!                  ▲      │                         policy wishes for more    │
-//!                  │      │                         (or the interval is over) ┘
-//!                  │      └─ an error, silence, a panic, or rejected
-//!                  │                    │
-//!                  └──── back off: 1.6 s, 2.6 s, 4.1 s, … 120 s, each ± 20 %
+//!                 ┌─────────────────────────────────────────────────┐
+//!                 ▼                                                 │
+//!   start ──► look up, ── accepted ──► rest 30 s, then until a policy requests it
+//!             at most 30 s             (or until the interval is over)
+//!               ▲   │
+//!               │   └─ an error, silence, a panic, or rejected
+//!               │                 │
+//!               └── back off: 1.6 s, 2.6 s, 4.1 s, … 120 s, each ± 20 %
 //! ```
 
 use std::fmt;
@@ -44,7 +44,7 @@ pub trait Lookup: Send + Sync + 'static {
 
 /// Makes a resolver of a [`Lookup`], for any number of channels and targets.
 ///
-/// Asks at once; then again when a policy wants fresh endpoints, but not within
+/// Asks at once; then again when a policy requests it, but not within
 /// [30 s](Self::min_interval) of the last answer; then, if told to, [at intervals](Self::every). After
 /// an error, an answer that the channel rejects, a panic or [30 s](Self::time_limit) of silence it asks
 /// again by itself with exponential backoff.
@@ -82,9 +82,9 @@ pub struct Polling<L> {
 /// When to ask.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// Between an answer and the next question that nobody wished for; `None`: never.
+    /// Between an answer and the next look-up that nobody requested; `None`: never.
     every: Option<Duration>,
-    /// Between an answer and the next question that a policy wished for.
+    /// Between an answer and the next look-up that a policy requested.
     floor: Duration,
     /// What one look-up may take.
     limit: Duration,
@@ -115,7 +115,7 @@ impl<L: Lookup> Polling<L> {
         self
     }
 
-    /// How long after an answer the wish for fresh endpoints waits, so that a thousand failing
+    /// How long after an answer a request for re-resolution waits, so that a thousand failing
     /// connections do not become a thousand look-ups. 30 s unless set.
     #[must_use]
     pub fn min_interval(mut self, interval: Duration) -> Self {
@@ -184,8 +184,8 @@ struct Poll<L> {
 /// Why a look-up is made.
 #[derive(Clone, Copy, PartialEq)]
 enum Reason {
-    /// There is no answer yet, the last one was no good, or a policy wants another.
-    Wanted,
+    /// There is no answer yet, the last one was no good, or a policy requests another.
+    Requested,
     /// The interval is over.
     Due,
 }
@@ -194,7 +194,7 @@ impl<L: Lookup> Resolver for Poll<L> {
     fn run(mut self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let mut failures = 0;
-            let mut reason = Reason::Wanted;
+            let mut reason = Reason::Requested;
             loop {
                 reason = match self.ask(reason, &updates).await {
                     Ok(()) => {
@@ -202,7 +202,7 @@ impl<L: Lookup> Resolver for Poll<L> {
                         self.pace.rest(&updates).await
                     }
                     Err(status) => {
-                        failures += 1;
+                        failures = failures.saturating_add(1);
                         self.retreat(failures, &status).await
                     }
                 };
@@ -230,8 +230,8 @@ impl<L: Lookup> Poll<L> {
         let lookup = catching(async { self.lookup.lookup(target).await });
         let outcome = match timeout(pace.limit, lookup).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => {
-                let text = format!("the look-up of {target} panicked: {}", panic.0);
+            Ok(Err(panicked)) => {
+                let text = format!("the look-up of {target} {panicked}");
                 Err(Status::unavailable(text))
             }
             Err(_) => {
@@ -249,13 +249,13 @@ impl<L: Lookup> Poll<L> {
             target: "resolver", target = %self.target, %status, ?retry_in, "resolution failed"
         );
         sleep(retry_in).await;
-        Reason::Wanted
+        Reason::Requested
     }
 }
 
 impl Pace {
     async fn rest(&self, updates: &Updates) -> Reason {
-        let wanted = async {
+        let requested = async {
             sleep(self.floor).await;
             updates.requested().await;
         };
@@ -266,7 +266,7 @@ impl Pace {
             }
         };
         tokio::select! {
-            () = wanted => Reason::Wanted,
+            () = requested => Reason::Requested,
             () = due => Reason::Due,
         }
     }

@@ -59,7 +59,7 @@ async fn built(
         let status = match catching(async { factory.build(target, options) }).await {
             Ok(Ok(resolver)) => return resolver,
             Ok(Err(bad)) => Status::from(bad),
-            Err(panic) => Status::internal(format!("resolver factory panicked: {}", panic.0)),
+            Err(panicked) => Status::internal(format!("resolver factory {panicked}")),
         };
         failures += 1;
         let retry_in = Backoff::default().delay(failures, &mut rng);

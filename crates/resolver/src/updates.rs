@@ -4,11 +4,11 @@
 //!              Updates                              Inbox
 //!   resolver ─ send(resolution) ── one at a time ──► recv() ─ channel
 //!            ◄─ Ok or Rejected ──── the verdict ─── Ack
-//!            ◄─ requested() ─── many hints, one ─── request_resolution()
+//!            ◄─ requested() ─── many are one ────── request_resolution()
 //! ```
 //!
 //! A resolution is out until the channel has passed judgement on it, so a resolver never runs ahead of
-//! a slow policy. Hints never wait: a thousand of them are one, and the resolver may be late to hear it.
+//! a slow policy. Requests never wait: a thousand are one, and the resolver answers when it sees fit.
 
 use std::future;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use crate::Resolution;
 /// Makes the two ends of a line.
 pub fn pair() -> (Updates, Inbox) {
     let (sender, receiver) = mpsc::channel(1);
-    let wanted = Arc::<Wanted>::default();
+    let requests = Arc::<Requests>::default();
     let updates = Updates {
         sender,
-        wanted: wanted.clone(),
+        requests: requests.clone(),
     };
-    (updates, Inbox { receiver, wanted })
+    (updates, Inbox { receiver, requests })
 }
 
 /// The resolver's end.
 #[derive(Debug)]
 pub struct Updates {
     sender: mpsc::Sender<(Resolution, Ack)>,
-    wanted: Arc<Wanted>,
+    requests: Arc<Requests>,
 }
 
 impl Updates {
@@ -60,12 +60,12 @@ impl Updates {
         judged.await.map_or(Ok(()), Err)
     }
 
-    /// Waits until someone wants fresh endpoints, such as a policy whose connections fail.
+    /// Waits until someone requests re-resolution, such as a policy whose connections fail.
     ///
-    /// A hint that came while nobody waited is not lost, however many came. Cancel-safe.
+    /// Requests that came while nobody waited are not lost; all of them are one. Cancel-safe.
     pub async fn requested(&self) {
-        while !self.wanted.hint.swap(false, Ordering::AcqRel) {
-            self.wanted.wake.notified().await;
+        while !self.requests.pending.swap(false, Ordering::AcqRel) {
+            self.requests.wake.notified().await;
         }
     }
 
@@ -78,7 +78,7 @@ impl Updates {
     pub(crate) fn spare(&self) -> Self {
         Self {
             sender: self.sender.clone(),
-            wanted: self.wanted.clone(),
+            requests: self.requests.clone(),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Updates {
 #[derive(Debug)]
 pub struct Inbox {
     receiver: mpsc::Receiver<(Resolution, Ack)>,
-    wanted: Arc<Wanted>,
+    requests: Arc<Requests>,
 }
 
 impl Inbox {
@@ -98,18 +98,18 @@ impl Inbox {
         self.receiver.recv().await
     }
 
-    /// Hints that fresh endpoints are wanted. Never waits; many hints are one.
+    /// Requests re-resolution: a hint, which a resolver may answer late or not at all. Never waits.
     pub fn request_resolution(&self) {
-        self.wanted.hint.store(true, Ordering::Release);
-        self.wanted.wake.notify_one();
+        self.requests.pending.store(true, Ordering::Release);
+        self.requests.wake.notify_one();
     }
 }
 
-/// The wish for fresh endpoints: one, however many share it.
+/// The requests for re-resolution that the resolver has not heard of: none or some.
 #[derive(Debug, Default)]
-struct Wanted {
-    /// Set by the first hint, taken by the resolver when it runs.
-    hint: AtomicBool,
+struct Requests {
+    /// Set by every request, cleared by the resolver when it runs.
+    pending: AtomicBool,
     wake: Notify,
 }
 

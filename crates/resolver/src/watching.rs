@@ -48,8 +48,8 @@ pub trait Watch: Send + Sync + 'static {
 /// A watch that ends is started again with exponential backoff, which begins anew when an answer is
 /// accepted. Answers like the one in use are not passed on. A watch that says nothing for
 /// [30 s](Self::time_limit) is reported, so that calls do not wait without a reason, and left to go on;
-/// so is one whose answer the channel rejects. Wishes for fresh endpoints go unheard: what a watch said
-/// last is fresh.
+/// so is one whose answer the channel rejects. Requests for re-resolution go unheard: what a watch said
+/// last is up to date.
 ///
 /// ```
 /// use futures::stream::{self, Stream};
@@ -122,7 +122,7 @@ impl<W: Watch> ResolverFactory for Watching<W> {
             rng: Rng::with_seed(options.seed),
             heard: Heard {
                 in_use: None,
-                failures: 0,
+                ends: 0,
             },
         }))
     }
@@ -150,9 +150,12 @@ impl<W: Watch> Resolver for Listener<W> {
     fn run(mut self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             loop {
-                self.listen(&updates).await;
-                self.heard.failures = self.heard.failures.saturating_add(1);
-                let retry_in = self.backoff.delay(self.heard.failures, &mut self.rng);
+                if let Err(failure) = self.listen(&updates).await {
+                    let status = failure.status(&self.target);
+                    self.heard.tell(Err(status), &updates).await;
+                }
+                self.heard.ends = self.heard.ends.saturating_add(1);
+                let retry_in = self.backoff.delay(self.heard.ends, &mut self.rng);
                 tracing::debug!(target: "resolver", target = %self.target, ?retry_in, "watch ended");
                 sleep(retry_in).await;
             }
@@ -162,43 +165,35 @@ impl<W: Watch> Resolver for Listener<W> {
 
 impl<W: Watch> Listener<W> {
     /// One watch, from its start to its end.
-    async fn listen(&mut self, updates: &Updates) {
-        let Self { target, heard, .. } = self;
-        let failed = |what: &str| {
-            Resolution::error(Status::unavailable(format!("the watch of {target} {what}")))
-        };
-        let stream = match catching(async { self.watch.watch(target) }).await {
-            Ok(stream) => stream,
-            Err(Panicked(why)) => {
-                return heard
-                    .tell(failed(&format!("panicked: {why}")), updates)
-                    .await;
-            }
-        };
+    async fn listen(&mut self, updates: &Updates) -> Result<(), Failure> {
+        let stream = catching(async { self.watch.watch(&self.target) }).await?;
         let mut stream = pin!(stream);
-        let mut silent = true;
-        loop {
-            let item = if silent {
-                timeout(self.limit, next(stream.as_mut())).await
-            } else {
-                Ok(next(stream.as_mut()).await)
-            };
-            let answer = match item {
-                Ok(Ok(Some(answer))) => answer.unwrap_or_else(Resolution::error),
-                Ok(Ok(None)) if silent => {
-                    return heard.tell(failed("ended without an answer"), updates).await;
-                }
-                Ok(Ok(None)) => return,
-                Ok(Err(Panicked(why))) => {
-                    return heard
-                        .tell(failed(&format!("panicked: {why}")), updates)
-                        .await;
-                }
-                Err(_) => failed(&format!("has said nothing for {:?}", self.limit)),
-            };
-            silent = false;
-            heard.tell(answer, updates).await;
+        let first = match timeout(self.limit, next(stream.as_mut())).await {
+            Ok(first) => first?.ok_or(Failure::Empty)?,
+            Err(_) => Err(Failure::Silent(self.limit).status(&self.target)),
+        };
+        self.heard.tell(first, updates).await;
+        while let Some(answer) = next(stream.as_mut()).await? {
+            self.heard.tell(answer, updates).await;
         }
+        Ok(())
+    }
+}
+
+/// What can go wrong with a watch, besides the errors that it tells of itself.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("ended without an answer")]
+    Empty,
+    #[error("has said nothing for {0:?}")]
+    Silent(Duration),
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+}
+
+impl Failure {
+    fn status(self, target: &Target) -> Status {
+        Status::unavailable(format!("the watch of {target} {self}")).with_source(self)
     }
 }
 
@@ -207,23 +202,24 @@ struct Heard {
     /// What it accepted last, unless it has heard of an error since.
     in_use: Option<Resolution>,
     /// Watches that ended since then.
-    failures: u32,
+    ends: u32,
 }
 
 impl Heard {
-    async fn tell(&mut self, answer: Resolution, updates: &Updates) {
-        if self.in_use.as_ref() != Some(&answer) {
+    async fn tell(&mut self, answer: Result<Resolution, Status>, updates: &Updates) {
+        let answer = answer.unwrap_or_else(Resolution::error);
+        if self.in_use.as_ref() == Some(&answer) {
+            // A watch that repeats itself without a pause must not keep others from running.
+            yield_now().await;
+        } else {
             self.in_use = None;
             let accepted = updates.send(answer.clone()).await.is_ok();
             if !accepted || answer.endpoints.is_err() {
                 return;
             }
             self.in_use = Some(answer);
-        } else {
-            // A watch that repeats itself without a pause must not keep others from running.
-            yield_now().await;
         }
-        self.failures = 0;
+        self.ends = 0;
     }
 }
 

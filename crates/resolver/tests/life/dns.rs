@@ -140,7 +140,7 @@ async fn a_target_that_makes_no_sense_is_unavailable_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_wishes_is_one_look_up_every_30_s() {
+async fn a_storm_of_requests_is_one_look_up_every_30_s() {
     let (mut line, lookups) = line("dns:///dual.example");
     for round in 0..10 {
         for _ in 0..1000 {
@@ -216,12 +216,12 @@ async fn the_transcript_in_the_docs_is_what_happens() {
     for _ in 0..1000 {
         line.inbox.request_resolution();
     }
-    journal.note("1000 connections fail: the policy wishes for fresh endpoints");
+    journal.note("1000 connections fail: the policy requests re-resolution");
     line.accept().await;
 
     line.quiet(570.0).await;
     journal.down.store(true, Ordering::Relaxed);
-    journal.note("a connection fails: the policy wishes for fresh endpoints");
+    journal.note("a connection fails: the policy requests re-resolution");
     line.inbox.request_resolution();
     for _ in 0..3 {
         line.error().await;

@@ -53,16 +53,16 @@ async fn the_verdict_is_the_channels() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wishes_are_counted() {
+async fn requests_are_counted() {
     let manual = ManualResolver::new("example");
     let mut line = Line::new(manual.clone(), "example:///anything");
     line.quiet(1.0).await;
     assert_eq!(manual.requests(), 0);
-    for wishes in 1..4 {
+    for requests in 1..4 {
         line.inbox.request_resolution();
         line.inbox.request_resolution();
         line.quiet(1.0).await;
-        assert_eq!(manual.requests(), wishes);
+        assert_eq!(manual.requests(), requests);
     }
     line.hang_up().await;
 }

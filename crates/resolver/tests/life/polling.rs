@@ -56,7 +56,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_look_up_is_made_at_once_and_no_other_unless_wanted() {
+async fn the_first_look_up_is_made_at_once_and_no_other_unless_requested() {
     let (polling, asked) = script(|_| now(found("a:1")));
     let mut line = line(polling);
     assert_eq!(addresses(&line.accept().await), ["a:1"]);
@@ -67,13 +67,17 @@ async fn the_first_look_up_is_made_at_once_and_no_other_unless_wanted() {
         line.inbox.request_resolution();
     }
     line.accept().await;
-    assert_eq!(line.now(), 3600.0, "nothing delays a wish that comes late");
+    assert_eq!(
+        line.now(),
+        3600.0,
+        "nothing delays a request that comes late"
+    );
     line.quiet(3600.0).await;
     line.hang_up().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wish_waits_until_30_s_after_the_end_of_the_last_answer() {
+async fn a_request_waits_until_30_s_after_the_end_of_the_last_answer() {
     let five_seconds = Duration::from_secs(5);
     let (polling, _) = script(move |_| sleep(five_seconds).then(|()| now(found("a:1"))).boxed());
     let mut line = line(polling);
@@ -87,7 +91,7 @@ async fn a_wish_waits_until_30_s_after_the_end_of_the_last_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_wishes_are_one_look_up_every_30_s() {
+async fn a_thousand_requests_are_one_look_up_every_30_s() {
     let (polling, asked) = script(|_| now(found("a:1")));
     let mut line = line(polling);
     line.accept().await;
@@ -106,7 +110,7 @@ async fn a_thousand_wishes_are_one_look_up_every_30_s() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wish_during_a_look_up_or_a_verdict_is_remembered() {
+async fn a_request_during_a_look_up_or_a_verdict_is_remembered() {
     let second = Duration::from_secs(1);
     let (polling, asked) = script(move |_| sleep(second).then(|()| now(found("a:1"))).boxed());
     let mut line = line(polling);
@@ -125,7 +129,7 @@ async fn a_wish_during_a_look_up_or_a_verdict_is_remembered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_back_off_from_1_6_s_to_120_s_without_being_wanted() {
+async fn errors_back_off_from_1_6_s_to_120_s_unrequested() {
     let (polling, _) = script(|_| down());
     let mut line = line(polling);
     assert_eq!(line.error().await, "UNAVAILABLE: down");
@@ -144,7 +148,7 @@ async fn errors_back_off_from_1_6_s_to_120_s_without_being_wanted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wish_does_not_cut_a_backoff_short() {
+async fn a_request_does_not_cut_a_backoff_short() {
     let (polling, asked) = script(|_| down());
     let mut line = line(polling);
     line.error().await;
@@ -309,7 +313,7 @@ async fn a_poller_that_fails_asks_no_less_often_and_repeats_the_answer_after_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wish_is_answered_even_if_nothing_changed() {
+async fn a_request_is_answered_even_if_nothing_changed() {
     let (polling, asked) = script(|_| now(found("a:1")));
     let mut line = line(
         polling
@@ -341,7 +345,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 /// Times of a look-up's start and of the verdict on it, and whether it was accepted.
 type Record = (f64, f64, bool);
 
-/// Plays the turns, while a wish is made after each of `gaps` of a second.
+/// Plays the turns, while a request is made after each of `gaps` of a second.
 async fn play(turns: Vec<Turn>, gaps: Vec<u16>) -> (Vec<Record>, Vec<f64>) {
     let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
     let script_turns = turns.clone();
@@ -368,7 +372,7 @@ async fn play(turns: Vec<Turn>, gaps: Vec<u16>) -> (Vec<Record>, Vec<f64>) {
     ));
 
     let mut records = Vec::new();
-    let mut wishes: Vec<Instant> = Vec::new();
+    let mut requests: Vec<Instant> = Vec::new();
     let mut gaps = gaps.into_iter();
     let mut alarm = start;
     while records.len() < turns.len() {
@@ -376,7 +380,7 @@ async fn play(turns: Vec<Turn>, gaps: Vec<u16>) -> (Vec<Record>, Vec<f64>) {
             () = sleep_until(alarm) => {
                 let Some(gap) = gaps.next() else { break };
                 inbox.request_resolution();
-                wishes.push(Instant::now());
+                requests.push(Instant::now());
                 alarm += Duration::from_millis(gap.into());
             }
             answer = inbox.recv() => {
@@ -390,7 +394,7 @@ async fn play(turns: Vec<Turn>, gaps: Vec<u16>) -> (Vec<Record>, Vec<f64>) {
             }
         }
     }
-    (records, wishes.into_iter().map(since).collect())
+    (records, requests.into_iter().map(since).collect())
 }
 
 proptest! {
@@ -404,10 +408,10 @@ proptest! {
             .enable_time()
             .start_paused(true)
             .build()?;
-        let (records, wishes) = runtime.block_on(play(turns, gaps));
+        let (records, requests) = runtime.block_on(play(turns, gaps));
         prop_assert!(records.iter().take(1).all(|(started, ..)| *started == 0.0));
         let mut failures = 0;
-        // When the last wish was served, and when it was made.
+        // When the last request was served, and when it was made.
         let (mut served, mut made) = (-1.0, -1.0);
         for pair in records.windows(2) {
             let ((_, judged, accepted), (next, ..)) = (pair[0], pair[1]);
@@ -418,17 +422,17 @@ proptest! {
                 continue;
             }
             failures = 0;
-            // A wish made at the very moment when an older one is served may count or not.
-            let open = |wish: &&f64| **wish > served || (**wish == served && made < served);
-            let open: Vec<f64> = wishes.iter().filter(open).copied().collect();
+            // A request made at the very moment when an older one is served may count or not.
+            let open = |request: &&f64| **request > served || (**request == served && made < served);
+            let open: Vec<f64> = requests.iter().filter(open).copied().collect();
             let candidates = if open.first() == Some(&served) { 2 } else { 1 };
-            let due = |wish: f64| f64::max(judged + 30.0, wish);
-            let in_time = |wish: &&f64| (next - due(**wish)).abs() < 0.005;
-            let Some(wish) = open.iter().take(candidates).find(in_time) else {
-                let why = format!("look-up at {next}, verdict at {judged}, wishes {open:?}");
+            let due = |request: f64| f64::max(judged + 30.0, request);
+            let in_time = |request: &&f64| (next - due(**request)).abs() < 0.005;
+            let Some(request) = open.iter().take(candidates).find(in_time) else {
+                let why = format!("look-up at {next}, verdict at {judged}, requests {open:?}");
                 return Err(TestCaseError::fail(why));
             };
-            (served, made) = (next, *wish);
+            (served, made) = (next, *request);
         }
     }
 }
