@@ -77,7 +77,7 @@ pub enum BuildError {
     /// The default service config is invalid.
     #[error("the provided default service config is invalid: {0}")]
     ServiceConfig(#[from] BadServiceConfig),
-    /// What the calls would have as `:authority` is none.
+    /// The text that was chosen as `:authority` is none.
     #[error("{0:?} is no authority for the calls of a channel: want host[:port]")]
     Authority(String),
     /// There is no tokio runtime here for the channel's task.
@@ -237,14 +237,18 @@ impl ChannelBuilder {
     }
 }
 
-/// The application's choice, else what the resolver makes of the target.
+/// The application's choice, else what the resolver makes of the target. Where that is nothing that a
+/// request can carry, such as the path of a file, it is `localhost`.
 fn authority(
     chosen: Option<String>,
     factory: &dyn ResolverFactory,
     target: &Target,
 ) -> Result<Authority, BuildError> {
-    let text = chosen.unwrap_or_else(|| factory.authority(target));
-    text.parse().map_err(|_| BuildError::Authority(text))
+    if let Some(text) = chosen {
+        return text.parse().map_err(|_| BuildError::Authority(text));
+    }
+    let authority = factory.authority(target).parse();
+    Ok(authority.unwrap_or_else(|_| Authority::from_static("localhost")))
 }
 
 impl fmt::Debug for ChannelBuilder {
@@ -254,5 +258,41 @@ impl fmt::Debug for ChannelBuilder {
             .field("resolvers", &self.resolvers)
             .field("policies", &self.policies)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authority_is_chosen_or_comes_from_the_target() {
+        for (target, chosen, expected) in [
+            ("host:50051", None, "host:50051"),
+            ("host:50051", Some("other"), "other"),
+            (":50051", None, "localhost:50051"),
+            ("dns:///[::1]:80", None, "[::1]:80"),
+            ("dns:///::1", None, "[::1]"),
+            ("ipv4:10.0.0.1:80,10.0.0.2:80", None, "10.0.0.1:80"),
+            ("unix:///run/echo.sock", None, "localhost"),
+            ("passthrough:///a/path", None, "localhost"),
+            // The resolver refuses these, but not before the first call.
+            ("", None, "localhost"),
+            ("a:b:c", None, "localhost"),
+        ] {
+            let (parsed, factory) = ResolverRegistry::builtin().find(target).unwrap();
+            let authority = authority(chosen.map(str::to_owned), &*factory, &parsed);
+            assert_eq!(authority.unwrap().as_str(), expected, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn an_authority_that_no_request_can_carry_is_refused_if_it_was_chosen() {
+        let (target, factory) = ResolverRegistry::builtin().find("host").unwrap();
+        let refused = authority(Some("a/path".to_owned()), &*factory, &target).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "\"a/path\" is no authority for the calls of a channel: want host[:port]"
+        );
     }
 }

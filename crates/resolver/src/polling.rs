@@ -193,7 +193,7 @@ enum Reason {
 impl<L: Lookup> Resolver for Poll<L> {
     fn run(mut self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let mut failures = 0;
+            let mut failures: u32 = 0;
             let mut reason = Reason::Requested;
             loop {
                 reason = match self.ask(reason, &updates).await {
