@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use highball_core::{ConnectivityState, Endpoint, Rejected, StateCounts, Status};
+use highball_core::{Attributes, ConnectivityState, Endpoint, Rejected, StateCounts, Status};
 
 use crate::pick_first::resolver_error;
 use crate::round_robin::RoundRobinPicker;
@@ -93,6 +93,7 @@ impl<P: Policy> PerEndpoint<P> {
     pub fn update(&mut self, update: Update<P::Config>, cx: &mut Cx<'_>) -> Result<(), Rejected> {
         self.resolver_error = None;
         self.changed = true;
+        let attributes = update.attributes.clone().with(HealthWanted);
         let endpoints = unique(&update.endpoints);
         let mut old = self.take_by_identity();
         let mut slots: Vec<Option<Member<P>>> = endpoints.iter().map(|_| None).collect();
@@ -108,7 +109,7 @@ impl<P: Policy> PerEndpoint<P> {
                     child: Child::new(cx),
                 },
             };
-            let result = member.update(endpoint, &update, cx);
+            let result = member.update(endpoint, &attributes, &update.config, cx);
             outcome = outcome.and(result);
             self.reconnect(&mut member.child, cx);
             slots[index] = Some(member);
@@ -239,14 +240,15 @@ impl<P: Policy> Member<P> {
     fn update(
         &mut self,
         endpoint: &Endpoint,
-        update: &Update<P::Config>,
+        attributes: &Attributes,
+        config: &Arc<P::Config>,
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
         self.endpoint = endpoint.clone();
         let update = Update {
             endpoints: Arc::new([endpoint.clone()]),
-            attributes: update.attributes.clone().with(HealthWanted),
-            config: update.config.clone(),
+            attributes: attributes.clone(),
+            config: config.clone(),
         };
         self.child.update(update, cx)
     }
