@@ -61,6 +61,14 @@ fn constant_name(method: &Method) -> String {
     method.name.trim_start_matches("r#").to_uppercase()
 }
 
+/// The method's name, unless the client has a function of that name already.
+fn rust_name(method: &Method) -> &str {
+    match method.name.as_str() {
+        "new" => "new_",
+        name => name,
+    }
+}
+
 fn call(method: &Method, types: &Types) -> String {
     let kind = Kind::of(method);
     let response = types.name(&method.output_type);
@@ -74,7 +82,7 @@ fn call(method: &Method, types: &Types) -> String {
         true => "#[deprecated]\n",
         false => "",
     };
-    let (name, function, constant) = (&method.name, kind.function(), constant_name(method));
+    let (name, function, constant) = (rust_name(method), kind.function(), constant_name(method));
     let RequestParameter {
         generics,
         its_type,

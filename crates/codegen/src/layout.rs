@@ -46,12 +46,14 @@ fn is_apart(previous: &str, line: &str) -> bool {
     let begins_item = ITEM
         .iter()
         .any(|start| line.trim_start().starts_with(start));
-    let is_use = |line: &str| line.trim_start().starts_with("use ");
     let ends_item = previous.trim_start() == "}"
         || previous.ends_with("{}")
         || (previous.ends_with(';') && (is_item_in_one_line(previous) || line.contains("///")));
-    let is_use_list = is_use(previous) && is_use(line);
-    begins_item && ends_item && !is_use_list && indent(previous) == indent(line)
+    let is_list = ["use ", "const "].iter().any(|start| {
+        let starts = |line: &str| line.trim_start().starts_with(start);
+        starts(previous) && starts(line)
+    });
+    begins_item && ends_item && !is_list && indent(previous) == indent(line)
 }
 
 fn is_item_in_one_line(line: &str) -> bool {
@@ -114,11 +116,11 @@ impl B {
     }
 
     #[test]
-    fn imports_stay_together() {
-        let code = "mod a {\n    use b::C;\n    use d::E;\n    pub struct F;\n}\n";
+    fn imports_and_constants_stay_together() {
+        let code = "mod a {\n    use b::C;\n    use d::E;\n    const F: u8 = 1;\n    const G: u8 = 2;\n    pub struct H;\n}\n";
         let text = arrange(code, &[]);
         assert!(
-            text.ends_with("    use b::C;\n    use d::E;\n\n    pub struct F;\n}\n"),
+            text.ends_with("    use d::E;\n\n    const F: u8 = 1;\n    const G: u8 = 2;\n\n    pub struct H;\n}\n"),
             "{text}"
         );
     }

@@ -15,6 +15,7 @@ pub(crate) fn module(service: &Service, crate_path: &str) -> String {
     format!(
         "/// The server of `{full_name}`.
         pub mod {module} {{
+            use std::future::Future;
             use std::sync::Arc;
 
             use {crate_path} as grpc;

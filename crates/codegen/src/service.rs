@@ -103,8 +103,8 @@ pub(crate) fn module_name(service: &Service, end: &str) -> String {
 }
 
 /// Names that the stubs' own code means something by, besides those made from the service's name.
-const TAKEN: [&str; 11] = [
-    "Arc", "Clone", "Debug", "Err", "Into", "Ok", "Result", "Self", "Send", "Sync", "T",
+const TAKEN: [&str; 12] = [
+    "Arc", "Clone", "Debug", "Err", "Future", "Into", "Ok", "Result", "Self", "Send", "Sync", "T",
 ];
 
 /// How a module inside the package's names the types of requests and responses: by their own name, which

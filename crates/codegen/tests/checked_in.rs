@@ -9,12 +9,13 @@ use std::path::Path;
 
 use highball_codegen::Builder;
 
+/// Compares what `builder` makes of `proto` in `protos` with the files in `folder`; both lie in `crates/`.
 #[track_caller]
-fn assert_up_to_date(builder: &Builder, proto: &str, member: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(member);
-    let generated = builder.generate(&[proto], &[folder.join("proto")]);
+fn assert_up_to_date(builder: &Builder, protos: &str, proto: &str, folder: &str) {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("");
+    let generated = builder.generate(&[proto], &[crates.join(protos)]);
     for file in generated.expect("the .proto file compiles") {
-        let path = folder.join("src/generated").join(&file.name);
+        let path = crates.join(folder).join(&file.name);
         if env::var_os("BLESS").is_some() {
             fs::write(&path, &file.text).expect("a writable folder");
         }
@@ -30,5 +31,13 @@ fn assert_up_to_date(builder: &Builder, proto: &str, member: &str) {
 
 #[test]
 fn the_echo_service_is_up_to_date() {
-    assert_up_to_date(&Builder::new(), "grpc/examples/echo/echo.proto", "echo");
+    let proto = "grpc/examples/echo/echo.proto";
+    assert_up_to_date(&Builder::new(), "echo/proto", proto, "echo/src/generated");
+}
+
+#[test]
+fn the_odd_names_are_up_to_date() {
+    let odd = "codegen/tests/odd_names";
+    let (protos, folder) = (format!("{odd}/proto"), format!("{odd}/generated"));
+    assert_up_to_date(&Builder::new(), &protos, "names.proto", &folder);
 }

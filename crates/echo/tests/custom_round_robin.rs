@@ -127,7 +127,7 @@ fn shares_are_exact_with_64_callers_at_once() {
                 });
             }
         });
-        // A second chosen never is chosen no times.
+        // 0 never chooses the second.
         let expected = (64_usize * 300).checked_div(choose_second).unwrap_or(0);
         assert_eq!(
             *seconds.lock().unwrap(),

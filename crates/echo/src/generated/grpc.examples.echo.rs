@@ -101,6 +101,7 @@ pub mod echo_client {
 
 /// The server of `grpc.examples.echo.Echo`.
 pub mod echo_server {
+    use std::future::Future;
     use std::sync::Arc;
     use ::highball_server as grpc;
     use super::{EchoRequest, EchoResponse};
