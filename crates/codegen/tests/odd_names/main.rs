@@ -12,10 +12,7 @@ pub mod odd {
     include!("generated/odd.rs");
 
     /// The package `odd.names`.
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "there is a method called New"
-    )]
+    #[expect(clippy::wrong_self_convention, reason = "there is a method called New")]
     pub mod names {
         include!("generated/odd.names.rs");
     }
