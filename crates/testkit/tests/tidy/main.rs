@@ -5,6 +5,7 @@
 
 mod arrows;
 mod dependencies;
+mod manifests;
 mod pages;
 mod report;
 mod sources;
@@ -25,6 +26,19 @@ fn the_pure_crates_stay_pure() {
 }
 
 #[test]
+fn every_crate_takes_what_is_shared_from_the_workspace() {
+    assert_none(&manifests::unshared(&workspace::members()));
+}
+
+#[test]
+fn no_file_pins_a_toolchain() {
+    for name in ["rust-toolchain", "rust-toolchain.toml"] {
+        let reason = "any compiler from rust-version on will do; a pin downloads another one";
+        assert!(!workspace::exists(name), "{name}: {reason}");
+    }
+}
+
+#[test]
 fn every_file_opens_with_what_it_is_for() {
     assert_none(&sources::unintroduced(&workspace::rust_files()));
 }
@@ -37,6 +51,11 @@ fn no_file_is_over_budget() {
 #[test]
 fn sockets_are_opened_in_two_places() {
     assert_none(&sources::stray_sockets(&workspace::rust_files()));
+}
+
+#[test]
+fn policies_and_resolvers_have_no_locks() {
+    assert_none(&sources::locks(&workspace::rust_files()));
 }
 
 #[test]

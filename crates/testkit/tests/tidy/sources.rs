@@ -64,6 +64,30 @@ pub(crate) fn stray_sockets(files: &[TextFile]) -> Vec<Violation> {
     violations
 }
 
+/// Locks in the crates of the policies and the resolvers.
+pub(crate) fn locks(files: &[TextFile]) -> Vec<Violation> {
+    let is_lock_free = |path: &str| {
+        path.starts_with("crates/balancer/src/") || path.starts_with("crates/resolver/src/")
+    };
+    let mut violations = Vec::new();
+    for file in files.iter().filter(|file| is_lock_free(&file.path)) {
+        let locks = production(file)
+            .filter(|(_, code)| ["Mutex", "RwLock"].iter().any(|lock| code.contains(lock)));
+        violations.extend(locks.map(|(line, code)| {
+            Violation {
+                file: file.path.clone(),
+                line,
+                what: format!("`{}`", code.trim()),
+                reason:
+                    "policies and resolvers have one owner and publish values: a lock in them is \
+                     a call up in disguise"
+                        .to_owned(),
+            }
+        }));
+    }
+    violations
+}
+
 fn may_open_sockets(path: &str) -> bool {
     path.starts_with("crates/transport/src/connect") || path == "crates/server/src/listener.rs"
 }
@@ -201,6 +225,16 @@ mod tests {
             stray_sockets(&file("crates/channel/src/dial.rs", comment)),
             []
         );
+    }
+
+    #[test]
+    fn a_lock_in_a_policy_is_found_and_one_in_its_tests_passes() {
+        let lock = "use std::sync::Mutex;\n";
+        let policy = "crates/balancer/src/round_robin.rs";
+        assert_eq!(locks(&file(policy, lock)).len(), 1);
+        let in_tests = format!("//! x\n#[cfg(test)]\nmod tests {{\n{lock}}}\n");
+        assert_eq!(locks(&file(policy, in_tests)), []);
+        assert_eq!(locks(&file("crates/channel/src/driver/mod.rs", lock)), []);
     }
 
     #[test]
