@@ -15,9 +15,13 @@
 pub mod client;
 mod connect;
 pub mod framing;
+mod gate;
 mod memory;
+mod percent;
+mod response;
 pub mod server;
 mod settings;
+mod status;
 mod tap;
 
 pub use connect::{BoxIo, Connector, Io, SystemConnector};

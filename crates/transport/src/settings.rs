@@ -20,12 +20,14 @@ pub(crate) const MAX_FRAME_SIZE: u32 = 16 * 1024;
 /// The HPACK table either end keeps.
 pub(crate) const HEADER_TABLE_SIZE: u32 = 4096;
 
-/// The header list size that is announced. Enforced by h2 and, lower, by
-/// [`MAX_METADATA`]: h2 kills the connection at four times its own limit.
-pub(crate) const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
+/// The header list size above which a call fails with `RESOURCE_EXHAUSTED`, unless set otherwise.
+pub(crate) const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
 
-/// The header list size above which a call fails with `RESOURCE_EXHAUSTED`.
-pub(crate) const MAX_METADATA: usize = 16 * 1024;
+/// What h2 is told, and announces: four times what is enforced here. h2 cuts trailers at its own limit
+/// without a word, and kills the connection at four times that.
+pub(crate) fn h2_header_list_limit(limit: u32) -> u32 {
+    limit.saturating_mul(4)
+}
 
 /// How much of a stream's data h2 may hold before the sender waits.
 pub(crate) const MAX_SEND_BUFFER: usize = 64 * 1024;

@@ -1,26 +1,49 @@
 //! The handle of a connection: asks for slots, opens streams, drains, closes.
 
+use std::fmt;
+use std::sync::Arc;
+
 use highball_core::{Address, Status};
 
+use super::shared::Shared;
+use super::stream::StreamCell;
 use super::{RecvHalf, RequestHead, SendHalf};
 
 /// A connection to a server. Cheap to clone; all clones are the same connection.
 ///
 /// When the last clone and the last stream are gone, the connection closes.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    address: Address,
+#[derive(Clone)]
+pub struct Connection(Arc<Handle>);
+
+/// Lives as long as somebody can open streams.
+struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared
+            .drain(Status::unavailable("the connection was dropped"));
+    }
 }
 
 /// The right to open one stream. Dropping it gives the right to the next in line.
 #[derive(Debug)]
-pub struct Slot {}
+pub struct Slot {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.shared.leave();
+    }
+}
 
 /// No stream came into being and nothing is on the wire: the call may be tried anywhere else, as often
 /// as it likes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct NotOpened(String);
+pub struct NotOpened(pub(super) String);
 
 /// [`Connection::open`] did not open a stream.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -33,16 +56,24 @@ pub enum OpenError {
     Failed(Status),
 }
 
-#[expect(clippy::todo, clippy::unused_async, reason = "signatures first")]
 impl Connection {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Handle { shared }))
+    }
+
     /// The address it was made to.
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.0.shared.address
     }
 
     /// Who is at the other end, as the network tells.
     pub fn peer(&self) -> &Address {
-        todo!()
+        &self.0.shared.peer
+    }
+
+    /// How many streams are open or about to be.
+    pub fn streams(&self) -> usize {
+        self.0.shared.gate.held()
     }
 
     /// Waits for the right to open a stream: the server limits how many are open at a time.
@@ -53,7 +84,13 @@ impl Connection {
     ///
     /// [`NotOpened`] when the connection drains or closes meanwhile.
     pub async fn slot(&self) -> Result<Slot, NotOpened> {
-        todo!()
+        let shared = &self.0.shared;
+        match shared.gate.enter().await {
+            Ok(()) => Ok(Slot {
+                shared: Arc::clone(shared),
+            }),
+            Err(_closed) => Err(shared.not_opened()),
+        }
     }
 
     /// Opens a stream.
@@ -66,24 +103,56 @@ impl Connection {
     /// [`OpenError::NotOpened`] when the connection drains or is closed; [`OpenError::Failed`] when no time
     /// is left (`DEADLINE_EXCEEDED`) or when the server accepts no headers of that size (`INTERNAL`).
     pub fn open(&self, slot: Slot, head: RequestHead) -> Result<(SendHalf, RecvHalf), OpenError> {
-        let _ = (slot, head);
-        todo!()
+        let shared = &self.0.shared;
+        debug_assert!(
+            Arc::ptr_eq(shared, &slot.shared),
+            "a slot is good for the connection it came from"
+        );
+        let limit = head.max_receive_message;
+        let request = head.into_request(shared)?;
+        let (response, stream) = shared.send_request(request)?;
+        let cell = Arc::new(StreamCell::new(slot, stream));
+        Ok((
+            SendHalf::new(Arc::clone(&cell)),
+            RecvHalf::new(cell, response, limit),
+        ))
     }
 
     /// No new streams from here on; the connection closes when the last one ends.
     pub fn drain(&self) {
-        todo!()
+        self.0
+            .shared
+            .drain(Status::unavailable("the connection is draining"));
     }
 
     /// Closes at once: every stream ends with `status`.
+    ///
+    /// Says GOAWAY to the server, in at most a second.
     pub fn close(&self, status: Status) {
-        let _ = status;
-        todo!()
+        self.0.shared.close(status);
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("address", self.address())
+            .field("streams", &self.streams())
+            .finish()
     }
 }
 
 impl From<NotOpened> for Status {
     fn from(not_opened: NotOpened) -> Self {
         Self::unavailable(not_opened.to_string()).with_source(not_opened)
+    }
+}
+
+impl From<OpenError> for Status {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::NotOpened(not_opened) => not_opened.into(),
+            OpenError::Failed(status) => status,
+        }
     }
 }

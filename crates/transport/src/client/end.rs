@@ -9,6 +9,8 @@ use h2::Reason;
 use highball_core::Status;
 use tokio::sync::watch;
 
+use crate::status::reason_name;
+
 /// Tells the owner of a connection, once, that it can open no more streams.
 #[derive(Debug)]
 pub struct ConnectionEnd {
@@ -52,6 +54,8 @@ pub enum Closed {
     Local(Status),
     /// The stream ids are used up to three quarters.
     IdsExhausted,
+    /// The last stream ended after the server's GOAWAY.
+    Drained,
     /// The server closed its end.
     Eof,
     /// Reading failed.
@@ -100,34 +104,11 @@ impl fmt::Display for Closed {
         match self {
             Self::Local(status) => write!(f, "closed by the client: {}", status.message()),
             Self::IdsExhausted => f.write_str("stream ids are used up"),
+            Self::Drained => f.write_str("drained after goaway"),
             Self::Eof => f.write_str("error reading from server: EOF"),
             Self::Read(error) => write!(f, "error reading from server: {error}"),
             Self::Write(error) => write!(f, "error writing to server: {error}"),
             Self::Protocol(text) => f.write_str(text),
         }
     }
-}
-
-/// The name of an HTTP/2 error code as RFC 9113 writes it.
-pub(crate) fn reason_name(reason: Reason) -> String {
-    const NAMES: [&str; 14] = [
-        "NO_ERROR",
-        "PROTOCOL_ERROR",
-        "INTERNAL_ERROR",
-        "FLOW_CONTROL_ERROR",
-        "SETTINGS_TIMEOUT",
-        "STREAM_CLOSED",
-        "FRAME_SIZE_ERROR",
-        "REFUSED_STREAM",
-        "CANCEL",
-        "COMPRESSION_ERROR",
-        "CONNECT_ERROR",
-        "ENHANCE_YOUR_CALM",
-        "INADEQUATE_SECURITY",
-        "HTTP_1_1_REQUIRED",
-    ];
-    let code = u32::from(reason);
-    NAMES
-        .get(code as usize)
-        .map_or_else(|| format!("{code:#x}"), |name| (*name).to_owned())
 }

@@ -1,11 +1,30 @@
 //! From an address to a connection that is ready for calls.
+//!
+//! ```text
+//!   dial ──► preface + SETTINGS out ──► wait: the first frame in must be SETTINGS ──► READY
+//! ```
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use h2::client::{self, SendRequest};
 use highball_core::{Address, Status};
+use http::HeaderValue;
+use http::uri::Scheme;
+use tokio::sync::watch;
 
-use super::{ClientOptions, Connection, ConnectionEnd};
+use super::shared::{Parts, Shared};
+use super::task::ConnectionTask;
+use super::{ClientOptions, Connection, ConnectionEnd, Lost};
 use crate::Connector;
+use crate::settings;
+use crate::tap::{Facts, Role, Tap, TapHandle, WireEnd, tap};
+
+type H2 = client::Connection<Tap, Bytes>;
 
 /// Connects to `address` and waits until the server has sent its SETTINGS: only then does an HTTP/2
 /// server stand behind the port.
@@ -21,11 +40,132 @@ pub async fn connect(
     address: &Address,
     options: &ClientOptions,
 ) -> Result<(Connection, ConnectionEnd), ConnectError> {
-    let _ = (connector, address, options);
-    #[expect(clippy::todo, reason = "signature first")]
-    {
-        todo!()
+    let failed = |stage, source| ConnectError::new(address.clone(), stage, source);
+    let io = connector
+        .connect(address)
+        .await
+        .map_err(|source| failed(ConnectStage::Dialing, source))?;
+    let peer = io.peer();
+    let (tap, handle) = tap(io, Role::Client);
+    let (sender, h2) = preface(tap, &handle, options)
+        .await
+        .map_err(|source| failed(ConnectStage::Preface, source))?;
+    tracing::debug!(target: "transport", %address, %peer, "connection established");
+    let (lost, end) = watch::channel(None);
+    let shared = Arc::new(Shared::new(Parts {
+        address: address.clone(),
+        peer,
+        scheme: if options.secure {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        },
+        user_agent: user_agent(&options.user_agent),
+        max_header_list_size: options.max_header_list_size,
+        last_stream_id: options.last_stream_id,
+        sender,
+        facts: Arc::clone(handle.facts()),
+        lost,
+    }));
+    watch_goaway(&shared);
+    tokio::spawn(ConnectionTask::new(h2, handle, Arc::clone(&shared)).run());
+    Ok((Connection::new(shared), ConnectionEnd { lost: end }))
+}
+
+/// Sends the preface and drives h2 until the server's SETTINGS are there and applied.
+async fn preface(
+    tap: Tap,
+    handle: &TapHandle,
+    options: &ClientOptions,
+) -> io::Result<(SendRequest<Bytes>, H2)> {
+    let (sender, mut h2) = builder(options)
+        .handshake(tap)
+        .await
+        .map_err(|error| not_http2(handle.facts(), Some(error)))?;
+    poll_fn(|cx| poll_settings(&mut h2, handle, cx)).await?;
+    Ok((sender, h2))
+}
+
+fn poll_settings(h2: &mut H2, handle: &TapHandle, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    let polled = Pin::new(h2).poll(cx);
+    let _ = handle.poll_flush(cx);
+    let facts = handle.facts();
+    match polled {
+        Poll::Ready(result) => Poll::Ready(Err(not_http2(facts, result.err()))),
+        Poll::Pending if facts.settings_seen() => Poll::Ready(Ok(())),
+        Poll::Pending if handle.is_write_broken() => Poll::Ready(Err(not_http2(facts, None))),
+        Poll::Pending => Poll::Pending,
     }
+}
+
+/// Why there is no HTTP/2 server, as the tap saw it or else as h2 says it.
+fn not_http2(facts: &Facts, error: Option<h2::Error>) -> io::Error {
+    match (facts.end(), error) {
+        (Some(WireEnd::Violation(violation)), _) => {
+            io::Error::new(io::ErrorKind::InvalidData, violation)
+        }
+        (Some(WireEnd::Read(error) | WireEnd::Write(error)), _) => {
+            io::Error::new(error.kind(), error)
+        }
+        (Some(WireEnd::Eof) | None, None) | (Some(WireEnd::Eof), Some(_)) => {
+            io::Error::new(io::ErrorKind::UnexpectedEof, "EOF")
+        }
+        (None, Some(error)) => io::Error::new(io::ErrorKind::InvalidData, error),
+    }
+}
+
+/// The server's GOAWAY goes to the owner before h2 turns new streams away.
+fn watch_goaway(shared: &Arc<Shared>) {
+    let told = Arc::downgrade(shared);
+    shared.facts.on_goaway(move |goaway| {
+        let Some(shared) = told.upgrade() else { return };
+        let lost = Lost::GoAway {
+            code: goaway.code,
+            debug: goaway.debug.clone(),
+        };
+        tracing::debug!(
+            target: "transport",
+            address = %shared.address,
+            last_stream = goaway.last_stream,
+            reason = %lost,
+            "goaway received"
+        );
+        shared.lose(lost);
+    });
+}
+
+/// Every setting that h2 has, at the client.
+fn builder(options: &ClientOptions) -> client::Builder {
+    let mut builder = client::Builder::new();
+    builder
+        .enable_push(false)
+        .data_frame_budget(settings::CLIENT_DATA_FRAME_BUDGET)
+        .max_local_error_reset_streams(None)
+        .max_concurrent_reset_streams(settings::RESET_STREAMS_KEPT)
+        .reset_stream_duration(settings::RESET_STREAMS_KEPT_FOR)
+        .max_concurrent_streams(0)
+        .max_header_list_size(settings::h2_header_list_limit(options.max_header_list_size))
+        .header_table_size(settings::HEADER_TABLE_SIZE)
+        .max_frame_size(settings::MAX_FRAME_SIZE)
+        .initial_window_size(window(options.stream_window))
+        .initial_connection_window_size(window(options.connection_window))
+        .initial_max_send_streams(settings::STREAMS_BEFORE_SETTINGS as usize)
+        .max_send_buffer_size(settings::MAX_SEND_BUFFER);
+    builder
+}
+
+/// HTTP/2 allows no window over 2^31-1, gRPC none below the default.
+fn window(size: u32) -> u32 {
+    size.clamp(settings::DEFAULT_WINDOW, i32::MAX as u32)
+}
+
+/// What a header cannot carry is left out.
+fn user_agent(text: &str) -> HeaderValue {
+    let legal: String = text
+        .chars()
+        .filter(|character| matches!(character, ' '..='~'))
+        .collect();
+    HeaderValue::try_from(legal).expect("printable ASCII is legal in a header")
 }
 
 /// How far an attempt to connect came.
@@ -52,11 +192,15 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    pub(super) fn dialing(address: Address, source: io::Error) -> Self {
+    fn new(address: Address, stage: ConnectStage, source: io::Error) -> Self {
+        let what = match stage {
+            ConnectStage::Dialing => "transport: Error while dialing",
+            ConnectStage::Preface => "error reading server preface",
+        };
         Self {
-            text: format!("transport: Error while dialing: {address}: {source}"),
+            text: format!("{what}: {address}: {source}"),
             address,
-            stage: ConnectStage::Dialing,
+            stage,
             source,
         }
     }

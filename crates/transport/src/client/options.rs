@@ -7,7 +7,7 @@
 #[non_exhaustive]
 pub struct ClientOptions {
     /// What `user-agent` says; `highball/<version>` by default. Characters that a header cannot carry
-    /// make [`connect`](crate::client::connect) fail.
+    /// are left out.
     pub user_agent: String,
     /// Whether `:scheme` says `https`: set when the connector's streams are encrypted.
     pub secure: bool,
@@ -20,6 +20,9 @@ pub struct ClientOptions {
     /// The largest header list (or trailers) a call accepts, in bytes as HTTP/2 counts them; 16 KiB by
     /// default.
     pub max_header_list_size: u32,
+    /// The stream id at which the connection drains, so that another takes over long before ids run out;
+    /// three quarters of all ids by default.
+    pub last_stream_id: u32,
 }
 
 impl Default for ClientOptions {
@@ -29,7 +32,8 @@ impl Default for ClientOptions {
             secure: false,
             stream_window: crate::settings::DEFAULT_WINDOW,
             connection_window: crate::settings::CONNECTION_WINDOW,
-            max_header_list_size: crate::settings::MAX_METADATA as u32,
+            max_header_list_size: crate::settings::MAX_HEADER_LIST_SIZE,
+            last_stream_id: crate::settings::LAST_STREAM_ID,
         }
     }
 }

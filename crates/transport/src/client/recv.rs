@@ -1,70 +1,244 @@
 //! The receiving half of a call.
+//!
+//! ```text
+//!   Opening ── headers ──────────────► Receiving ── trailers, reset, loss ──► Ended
+//!      │                                                                       ▲
+//!      ├── trailers-only, reset, loss ─────────────────────────────────────────┤
+//!      └── not gRPC ──► Foreign: gather 1,024 bytes of its body ───────────────┘
+//! ```
 
-use std::task::{Context, Poll};
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use highball_core::{MetadataMap, Status};
+use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream};
+use highball_core::{Code, MetadataMap, Status};
+
+use super::failure::Ended;
+use super::stream::StreamCell;
+use crate::framing::{Decoder, Encoding, FramingError};
+use crate::response::{self, Foreign, Opening};
 
 /// Receives the headers, the messages and the status of one call. Owned by one task.
 ///
 /// Dropping it before the call has ended cancels the call: RST_STREAM(CANCEL).
-#[derive(Debug)]
-pub struct RecvHalf {}
-
-/// How a call ended other than well, and what is known of what the server did with it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Ended {
-    /// The status, with the trailing metadata.
-    pub status: Status,
-    /// Whether the server can have seen the call.
-    pub processed: Processed,
-    /// The code of the server's RST_STREAM, if that is what ended the call.
-    pub reset: Option<h2::Reason>,
+pub struct RecvHalf {
+    cell: Arc<StreamCell>,
+    state: State,
+    decoder: Decoder,
+    encoding: Encoding,
+    /// The largest message that is accepted.
+    limit: usize,
+    /// Set when the call has ended well.
+    trailers: MetadataMap,
 }
 
-/// Whether a server can have worked on a call: what transparent retries are decided by (gRFC A6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Processed {
-    /// Its headers never left this machine.
-    NothingSent,
-    /// The server says it has not looked at it: REFUSED_STREAM, or a stream above GOAWAY's last.
-    Unprocessed,
-    /// It may have.
-    MaybeProcessed,
+enum State {
+    Opening(ResponseFuture),
+    Receiving(RecvStream),
+    Foreign(Foreign, RecvStream),
+    Ended(Result<(), Ended>),
 }
 
-#[expect(clippy::todo, clippy::unused_async, reason = "signatures first")]
 impl RecvHalf {
-    /// Waits for the response headers: `Ok(None)` if the call ended well without any.
+    pub(super) fn new(cell: Arc<StreamCell>, response: ResponseFuture, limit: usize) -> Self {
+        Self {
+            cell,
+            state: State::Opening(response),
+            decoder: Decoder::new(),
+            encoding: Encoding::Identity,
+            limit,
+            trailers: MetadataMap::new(),
+        }
+    }
+
+    /// Waits for the response headers: `Ok(None)` if the call ended well without any (or if they were
+    /// taken before).
     ///
     /// Cancel-safe. To be called before [`message`](Self::message), or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] when the call has ended in another way.
     pub async fn headers(&mut self) -> Result<Option<MetadataMap>, Ended> {
-        todo!()
+        poll_fn(|cx| self.poll_headers(cx)).await
     }
 
     /// Waits for the next message: its payload, whole. `Ok(None)`: the call has ended well.
     ///
-    /// Cancel-safe: what has been read of a message is kept.
+    /// Cancel-safe: what has been read of a message is kept. A message that came before the call ended
+    /// badly is handed out first.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] when the call has ended in another way; the same again if asked again.
     pub async fn message(&mut self) -> Result<Option<Bytes>, Ended> {
-        todo!()
-    }
-
-    /// [`headers`](Self::headers), polled: for streams.
-    pub fn poll_headers(
-        &mut self,
-        _: &mut Context<'_>,
-    ) -> Poll<Result<Option<MetadataMap>, Ended>> {
-        todo!()
-    }
-
-    /// [`message`](Self::message), polled: for streams.
-    pub fn poll_message(&mut self, _: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Ended>> {
-        todo!()
+        poll_fn(|cx| self.poll_message(cx)).await
     }
 
     /// Takes the trailing metadata, once [`message`](Self::message) has returned `Ok(None)`.
     pub fn trailers(&mut self) -> MetadataMap {
-        todo!()
+        std::mem::take(&mut self.trailers)
+    }
+
+    /// Like [`headers`](Self::headers), for a hand-written future.
+    pub fn poll_headers(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<MetadataMap>, Ended>> {
+        loop {
+            match &mut self.state {
+                State::Opening(response) => {
+                    let opening = match ready!(Pin::new(response).poll(cx)) {
+                        Ok(response) => self.open(response),
+                        Err(error) => {
+                            self.fail(&error);
+                            None
+                        }
+                    };
+                    if opening.is_some() {
+                        return Poll::Ready(Ok(opening));
+                    }
+                }
+                State::Foreign(foreign, body) => {
+                    ready!(foreign.poll_gather(body, cx));
+                    let status = foreign.status();
+                    self.end_with(status, Some(Reason::PROTOCOL_ERROR));
+                }
+                State::Receiving(_) => return Poll::Ready(Ok(None)),
+                State::Ended(ended) => return Poll::Ready(ended.clone().map(|()| None)),
+            }
+        }
+    }
+
+    /// Like [`message`](Self::message), for a hand-written future.
+    pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Ended>> {
+        loop {
+            match self.decoder.next(self.limit) {
+                Ok(Some(message)) => match message.into_payload(&self.encoding) {
+                    Ok(payload) => return Poll::Ready(Ok(Some(payload))),
+                    Err(error) => self.refuse(error),
+                },
+                Ok(None) => {}
+                Err(error) => self.refuse(error),
+            }
+            match &mut self.state {
+                State::Receiving(body) => match ready!(body.poll_data(cx)) {
+                    Some(Ok(data)) => {
+                        // Cannot fail: this much has just come.
+                        let _ = body.flow_control().release_capacity(data.len());
+                        self.decoder.push(data);
+                    }
+                    Some(Err(error)) => self.fail(&error),
+                    None => ready!(self.poll_trailers(cx)),
+                },
+                State::Ended(ended) => return Poll::Ready(ended.clone().map(|()| None)),
+                State::Opening(_) | State::Foreign(..) => {
+                    if let Err(ended) = ready!(self.poll_headers(cx)) {
+                        return Poll::Ready(Err(ended));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Judges the first HEADERS; gives the metadata if messages may follow.
+    fn open(&mut self, response: http::Response<RecvStream>) -> Option<MetadataMap> {
+        let (head, body) = response.into_parts();
+        self.encoding = Encoding::of(&head.headers);
+        let is_last = body.is_end_stream();
+        match response::open(head, is_last, self.cell.shared.max_header_list_size) {
+            Opening::Headers(metadata) => {
+                self.state = State::Receiving(body);
+                return Some(metadata);
+            }
+            Opening::Trailers(status) => self.end_well_or(status),
+            Opening::Foreign(foreign) if is_last => self.end_with(foreign.status(), None),
+            Opening::Foreign(foreign) => self.state = State::Foreign(foreign, body),
+            Opening::Malformed(status) => {
+                let reason = (!is_last).then_some(Reason::PROTOCOL_ERROR);
+                self.end_with(status, reason);
+            }
+        }
+        None
+    }
+
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let State::Receiving(body) = &mut self.state else {
+            return Poll::Ready(());
+        };
+        match ready!(body.poll_trailers(cx)) {
+            Ok(Some(trailers)) => {
+                let limit = self.cell.shared.max_header_list_size;
+                let status = response::trailers(trailers, limit);
+                let status = match self.decoder.finish() {
+                    Err(cut) if status.code() == Code::Ok => cut.into(),
+                    _ => status,
+                };
+                self.end_well_or(status);
+            }
+            Ok(None) => {
+                let text = "server closed the stream without sending trailers";
+                self.end_with(Status::internal(text), None);
+            }
+            Err(error) => self.fail(&error),
+        }
+        Poll::Ready(())
+    }
+
+    /// The server has said how the call ended.
+    fn end_well_or(&mut self, mut status: Status) {
+        if status.code() == Code::Ok {
+            self.trailers = std::mem::take(status.metadata_mut());
+            self.state = State::Ended(Ok(()));
+            self.cell.end(None);
+        } else {
+            self.end_with(status, None);
+        }
+    }
+
+    fn end_with(&mut self, status: Status, reason: Option<Reason>) {
+        self.state = State::Ended(Err(Ended::with(status)));
+        self.cell.end(reason);
+    }
+
+    /// The stream broke: reset, refused, or lost with its connection.
+    fn fail(&mut self, error: &h2::Error) {
+        let ended = Ended::by(error, self.cell.id, &self.cell.shared);
+        self.state = State::Ended(Err(ended));
+        self.cell.abandon();
+    }
+
+    /// A message is too large or no message: the call ends here, and the server is told to stop.
+    fn refuse(&mut self, error: FramingError) {
+        self.decoder = Decoder::new();
+        self.end_with(error.into(), Some(Reason::CANCEL));
+    }
+}
+
+impl Drop for RecvHalf {
+    fn drop(&mut self) {
+        // The last handle that goes resets the stream; then the slot comes back.
+        self.state = State::Ended(Ok(()));
+        self.cell.abandon();
+    }
+}
+
+impl fmt::Debug for RecvHalf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Opening(_) => "opening",
+            State::Receiving(_) => "receiving",
+            State::Foreign(..) => "not gRPC",
+            State::Ended(_) => "ended",
+        };
+        f.debug_struct("RecvHalf")
+            .field("stream", &self.cell.id)
+            .field("state", &state)
+            .finish_non_exhaustive()
     }
 }

@@ -2,8 +2,14 @@
 
 use std::time::Duration;
 
-use highball_core::MetadataMap;
+use highball_core::{MetadataMap, Status, encode_timeout};
 use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+
+use super::OpenError;
+use super::shared::Shared;
+use crate::framing::DEFAULT_RECEIVE_LIMIT;
+use crate::response::header_list_size;
 
 /// What a call starts with. Cheap to build: path and authority are shared, not copied.
 #[derive(Clone, Debug)]
@@ -24,6 +30,14 @@ pub struct RequestHead {
     pub max_receive_message: usize,
 }
 
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Room for the headers of a call without metadata.
+const OWN_HEADERS: usize = 6;
+
 impl RequestHead {
     /// A head without deadline and metadata.
     pub fn new(authority: Authority, path: PathAndQuery) -> Self {
@@ -33,7 +47,61 @@ impl RequestHead {
             timeout: None,
             metadata: MetadataMap::new(),
             previous_attempts: 0,
-            max_receive_message: 4 * 1024 * 1024,
+            max_receive_message: DEFAULT_RECEIVE_LIMIT,
         }
     }
+
+    /// The request that h2 sends; pseudo headers first, then gRPC's own, then the application's.
+    pub(super) fn into_request(self, shared: &Shared) -> Result<Request<()>, OpenError> {
+        if self.timeout.is_some_and(|left| left.is_zero()) {
+            let text = "the deadline passed before the stream was opened";
+            return Err(OpenError::Failed(Status::deadline_exceeded(text)));
+        }
+        let most = shared.facts.max_header_list_size();
+        let pseudo = self.path.as_str().len() + self.authority.as_str().len() + PSEUDO_HEADERS;
+        let headers = self.headers(shared);
+        if most != u32::MAX && pseudo + header_list_size(&headers.0) > most as usize {
+            return Err(OpenError::Failed(Status::internal(format!(
+                "header list size to send violates the maximum size ({most} bytes) set by server"
+            ))));
+        }
+        let (headers, path, authority) = headers;
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(shared.scheme.clone());
+        uri.authority = Some(authority);
+        uri.path_and_query = Some(path);
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() =
+            Uri::from_parts(uri).expect("scheme, authority and path are all there");
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    fn headers(self, shared: &Shared) -> (HeaderMap, PathAndQuery, Authority) {
+        let mut headers = HeaderMap::with_capacity(OWN_HEADERS + self.metadata.len());
+        headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+        headers.insert(header::USER_AGENT, shared.user_agent.clone());
+        headers.insert(header::TE, TRAILERS);
+        if self.previous_attempts > 0 {
+            headers.insert(PREVIOUS_ATTEMPTS, self.previous_attempts.into());
+        }
+        if let Some(left) = self.timeout {
+            let mut value = HeaderValue::try_from(encode_timeout(left))
+                .expect("digits and a unit are legal in a header");
+            // It differs in each call: HPACK must not put it in its table, where it would push out
+            // what does not.
+            value.set_sensitive(true);
+            headers.insert(TIMEOUT, value);
+        }
+        if !self.metadata.is_empty() {
+            headers.extend(self.metadata.into_wire());
+        }
+        (headers, self.path, self.authority)
+    }
 }
+
+/// The size of `:method: POST`, `:scheme: https` and the names of `:path` and `:authority`, as header
+/// lists are counted.
+const PSEUDO_HEADERS: usize = 4 * 32 + 7 + 4 + 7 + 5 + 5 + 10;

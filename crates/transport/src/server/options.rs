@@ -30,7 +30,7 @@ impl Default for ServerOptions {
             max_concurrent_streams: settings::SERVER_MAX_CONCURRENT_STREAMS,
             stream_window: settings::DEFAULT_WINDOW,
             connection_window: settings::CONNECTION_WINDOW,
-            max_header_list_size: settings::MAX_METADATA as u32,
+            max_header_list_size: settings::MAX_HEADER_LIST_SIZE,
             handshake_timeout: Duration::from_secs(20),
         }
     }
@@ -47,7 +47,7 @@ impl ServerOptions {
             .max_concurrent_reset_streams(settings::RESET_STREAMS_KEPT)
             .reset_stream_duration(settings::RESET_STREAMS_KEPT_FOR)
             .data_frame_budget(settings::SERVER_DATA_FRAME_BUDGET)
-            .max_header_list_size(settings::MAX_HEADER_LIST_SIZE.max(self.max_header_list_size))
+            .max_header_list_size(settings::h2_header_list_limit(self.max_header_list_size))
             .header_table_size(settings::HEADER_TABLE_SIZE)
             .max_frame_size(settings::MAX_FRAME_SIZE)
             .max_send_buffer_size(settings::MAX_SEND_BUFFER)

@@ -1,5 +1,6 @@
 //! What a tap has learnt about a connection: readable from anywhere, without waiting.
 
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,12 +33,27 @@ pub(crate) struct Facts {
     goaways_sent: AtomicU32,
     /// What happens a few times in the life of a connection. Held for look-ups and stores only.
     rare: Mutex<Rare>,
+    has_ended: AtomicBool,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 struct Rare {
     goaway: Option<GoAway>,
     end: Option<WireEnd>,
+    /// Told of the first GOAWAY.
+    on_goaway: Option<OnGoAway>,
+}
+
+/// What is done about the first GOAWAY, before h2 sees it.
+type OnGoAway = Box<dyn FnOnce(&GoAway) + Send>;
+
+impl fmt::Debug for Rare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rare")
+            .field("goaway", &self.goaway)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why no more bytes come from, or go to, the peer. The first reason is kept.
@@ -80,6 +96,7 @@ impl Facts {
             progress_sent: AtomicU32::new(0),
             goaways_sent: AtomicU32::new(0),
             rare: Mutex::default(),
+            has_ended: AtomicBool::new(false),
         }
     }
 
@@ -89,6 +106,10 @@ impl Facts {
     }
 
     /// How many of our SETTINGS the peer has acknowledged.
+    #[expect(
+        dead_code,
+        reason = "for a bound on how long a peer may take to acknowledge SETTINGS"
+    )]
     pub(crate) fn settings_acked(&self) -> u32 {
         self.settings_acked.load(Ordering::Relaxed)
     }
@@ -109,6 +130,7 @@ impl Facts {
     }
 
     /// When bytes last came from the peer: any bytes are a sign of life.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for keepalive"))]
     pub(crate) fn last_read(&self) -> Instant {
         self.created + Duration::from_micros(self.last_read.load(Ordering::Relaxed))
     }
@@ -119,16 +141,25 @@ impl Facts {
     }
 
     /// How many PINGs have come, without acknowledgements of ours.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the enforcement of keepalive times")
+    )]
     pub(crate) fn pings_received(&self) -> u32 {
         self.pings_received.load(Ordering::Relaxed)
     }
 
     /// How many RST_STREAMs have come.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for channelz"))]
     pub(crate) fn resets_received(&self) -> u32 {
         self.resets_received.load(Ordering::Relaxed)
     }
 
     /// How many HEADERS and DATA have left.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the enforcement of keepalive times")
+    )]
     pub(crate) fn progress_sent(&self) -> u32 {
         self.progress_sent.load(Ordering::Relaxed)
     }
@@ -146,6 +177,23 @@ impl Facts {
     /// Why the wire is at its end, if it is.
     pub(crate) fn end(&self) -> Option<WireEnd> {
         self.rare().end.clone()
+    }
+
+    /// Whether the wire is at its end, in either direction.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Has `tell` called with the first GOAWAY, before h2 sees it; at once if it has come.
+    pub(crate) fn on_goaway(&self, tell: impl FnOnce(&GoAway) + Send + 'static) {
+        let mut rare = self.rare();
+        match rare.goaway.clone() {
+            Some(goaway) => {
+                drop(rare);
+                tell(&goaway);
+            }
+            None => rare.on_goaway = Some(Box::new(tell)),
+        }
     }
 
     fn rare(&self) -> MutexGuard<'_, Rare> {
@@ -204,7 +252,7 @@ impl Facts {
         let id = new.last_stream;
         let mut rare = self.rare();
         // 2^31-1 is what a server says that will say more later.
-        if id != 0 && id % 2 == 0 {
+        if id != 0 && id.is_multiple_of(2) {
             return Err(format!(
                 "received goaway with non-zero even-numbered stream id: {id}"
             ));
@@ -217,12 +265,20 @@ impl Facts {
                 ));
             }
             Some(previous) => previous.last_stream = id,
-            none => *none = Some(new),
+            none => {
+                *none = Some(new.clone());
+                let tell = rare.on_goaway.take();
+                drop(rare);
+                if let Some(tell) = tell {
+                    tell(&new);
+                }
+            }
         }
         Ok(())
     }
 
     pub(super) fn record_end(&self, end: WireEnd) {
         self.rare().end.get_or_insert(end);
+        self.has_ended.store(true, Ordering::Release);
     }
 }

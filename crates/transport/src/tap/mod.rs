@@ -31,7 +31,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 pub(crate) use facts::{Facts, Violation, WireEnd};
-pub(crate) use scanner::GoAway;
 
 use crate::connect::BoxIo;
 use incoming::Incoming;
@@ -107,6 +106,7 @@ impl TapHandle {
     }
 
     /// Whether there is something to flush.
+    #[cfg(test)]
     pub(crate) fn has_unwritten(&self) -> bool {
         !self.0.lock().outgoing.is_empty()
     }

@@ -114,6 +114,7 @@ impl Outgoing {
         self.is_broken
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }

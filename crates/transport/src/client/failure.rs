@@ -1,0 +1,121 @@
+//! A stream that broke: what h2 says of it becomes a status, and whether the server can have seen it.
+
+use h2::Reason;
+use highball_core::Status;
+
+use super::shared::Shared;
+use super::{Closed, task};
+use crate::status::{reason_name, reset_status};
+
+/// How a call ended other than well, and what is known of what the server did with it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Ended {
+    /// The status, with the trailing metadata.
+    pub status: Status,
+    /// Whether the server can have seen the call.
+    pub processed: Processed,
+    /// The code of the server's RST_STREAM, if that is what ended the call.
+    pub reset: Option<Reason>,
+}
+
+/// Whether a server can have worked on a call: what transparent retries are decided by (gRFC A6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Processed {
+    /// Its headers never left this machine.
+    NothingSent,
+    /// The server says it has not looked at it: REFUSED_STREAM, or a stream above GOAWAY's last.
+    Unprocessed,
+    /// It may have.
+    MaybeProcessed,
+}
+
+impl Ended {
+    /// The server has answered, or this side has judged its answer.
+    pub(super) fn with(status: Status) -> Self {
+        Self {
+            status,
+            processed: Processed::MaybeProcessed,
+            reset: None,
+        }
+    }
+
+    /// h2 ended the stream `id`.
+    pub(super) fn by(error: &h2::Error, id: u32, shared: &Shared) -> Self {
+        match error.reason() {
+            Some(reason) if error.is_reset() && error.is_remote() => Self::reset(reason),
+            Some(reason) if error.is_reset() => Self::with(local_reset(reason)),
+            _ if error.is_go_away() && error.is_remote() => Self {
+                status: Status::unavailable(
+                    "the stream is rejected because server is draining the connection",
+                ),
+                processed: sent(id, shared).unwrap_or(Processed::Unprocessed),
+                reset: None,
+            },
+            _ => Self {
+                status: shared.lost_status(error),
+                processed: sent(id, shared).unwrap_or(Processed::MaybeProcessed),
+                reset: None,
+            },
+        }
+    }
+
+    fn reset(reason: Reason) -> Self {
+        Self {
+            status: reset_status(reason),
+            processed: match reason {
+                Reason::REFUSED_STREAM => Processed::Unprocessed,
+                _ => Processed::MaybeProcessed,
+            },
+            reset: Some(reason),
+        }
+    }
+}
+
+/// What is known if the HEADERS of stream `id` never left.
+fn sent(id: u32, shared: &Shared) -> Option<Processed> {
+    (id > shared.facts.headers_sent()).then_some(Processed::NothingSent)
+}
+
+/// h2 itself reset the stream, for what the server sent on it.
+fn local_reset(reason: Reason) -> Status {
+    match reason {
+        // Not the server's word: h2 uses it for headers over MAX_HEADER_LIST_SIZE.
+        Reason::REFUSED_STREAM => {
+            Status::resource_exhausted("peer header list size exceeded limit")
+        }
+        Reason::FLOW_CONTROL_ERROR => {
+            Status::internal("received data exceeding the stream's window")
+        }
+        _ => Status::internal(format!("received invalid frame: {}", reason_name(reason))),
+    }
+}
+
+impl Shared {
+    /// The status of a stream that is lost with its connection.
+    fn lost_status(&self, error: &h2::Error) -> Status {
+        if let Some(Closed::Local(status)) = self.closed() {
+            return status.clone();
+        }
+        Status::unavailable(self.describe(error))
+    }
+
+    /// Why the connection is gone, and what the server said of it before.
+    pub(super) fn describe(&self, error: &h2::Error) -> String {
+        let cause = match self.closed() {
+            Some(closed) => closed.to_string(),
+            None if self.facts.has_ended() => task::closed_by(self).to_string(),
+            None => error.to_string(),
+        };
+        let address = &self.address;
+        match self.facts.goaway() {
+            Some(goaway) => format!(
+                "connection to {address}: closing transport due to: {cause}, \
+                 received prior goaway: code: {}, debug data: {:?}",
+                reason_name(goaway.code),
+                String::from_utf8_lossy(&goaway.debug)
+            ),
+            None => format!("connection to {address}: {cause}"),
+        }
+    }
+}

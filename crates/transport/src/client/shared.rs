@@ -1,0 +1,193 @@
+//! What a connection's handles, its streams and its task have in common.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Waker};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::{ResponseFuture, SendRequest};
+use highball_core::{Address, Status};
+use http::uri::Scheme;
+use http::{HeaderValue, Request};
+use tokio::sync::watch;
+
+use super::{Closed, Lost, NotOpened, OpenError};
+use crate::gate::StreamGate;
+use crate::tap::Facts;
+
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) peer: Address,
+    pub(super) scheme: Scheme,
+    pub(super) user_agent: HeaderValue,
+    /// The largest header list that is accepted.
+    pub(super) max_header_list_size: u32,
+    pub(super) gate: StreamGate,
+    pub(super) facts: Arc<Facts>,
+    /// Cloned for each stream: a clone that is kept would hold on to the stream it opened.
+    sender: SendRequest<Bytes>,
+    /// The first stream id that is not used for another stream.
+    last_stream_id: u32,
+    /// Told to the owner, once.
+    lost: watch::Sender<Option<Lost>>,
+    /// Set before streams hear of the end.
+    closed: OnceLock<Closed>,
+    /// No new streams; set before the task is woken. The task closes when no slot is held.
+    draining: AtomicBool,
+    /// What the task is asked for. Held for look-ups and stores only.
+    wish: Mutex<Wish>,
+}
+
+#[derive(Default)]
+struct Wish {
+    close: Option<Status>,
+    /// The task, while it waits.
+    task: Option<Waker>,
+}
+
+/// What a connection is made of.
+pub(super) struct Parts {
+    pub(super) address: Address,
+    pub(super) peer: Address,
+    pub(super) scheme: Scheme,
+    pub(super) user_agent: HeaderValue,
+    pub(super) max_header_list_size: u32,
+    pub(super) last_stream_id: u32,
+    pub(super) sender: SendRequest<Bytes>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) lost: watch::Sender<Option<Lost>>,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            address: parts.address,
+            peer: parts.peer,
+            scheme: parts.scheme,
+            user_agent: parts.user_agent,
+            max_header_list_size: parts.max_header_list_size,
+            gate: StreamGate::new(parts.facts.max_concurrent_streams()),
+            facts: parts.facts,
+            sender: parts.sender,
+            last_stream_id: parts.last_stream_id,
+            lost: parts.lost,
+            closed: OnceLock::new(),
+            draining: AtomicBool::new(false),
+            wish: Mutex::default(),
+        }
+    }
+
+    /// Gives `request` to h2, which opens the stream when the task is polled next.
+    pub(super) fn send_request(
+        &self,
+        request: Request<()>,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), OpenError> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(self.not_opened().into());
+        }
+        let (response, stream) = self
+            .sender
+            .clone()
+            .send_request(request, false)
+            .map_err(|error| NotOpened(self.describe(&error)))?;
+        if stream.stream_id().as_u32() >= self.last_stream_id {
+            self.lose(Lost::Closed(Closed::IdsExhausted));
+        }
+        Ok((response, stream))
+    }
+
+    /// The connection is of no more use for new streams. The first reason is told.
+    pub(super) fn lose(&self, lost: Lost) {
+        self.lost.send_if_modified(|told| {
+            let is_first = told.is_none();
+            if is_first {
+                *told = Some(lost);
+            }
+            is_first
+        });
+        self.draining.store(true, Ordering::Release);
+        self.gate.close();
+        self.wake();
+    }
+
+    pub(super) fn drain(&self, status: Status) {
+        if !self.draining.load(Ordering::Acquire) {
+            self.lose(Lost::Closed(Closed::Local(status)));
+        }
+    }
+
+    pub(super) fn close(&self, status: Status) {
+        self.wish().close.get_or_insert(status);
+        self.wake();
+    }
+
+    /// The connection is at its end; from here on streams find this reason.
+    pub(super) fn set_closed(&self, closed: Closed) {
+        self.lose(Lost::Closed(closed.clone()));
+        let _ = self.closed.set(closed);
+    }
+
+    /// A slot comes back; the last one of a draining connection ends it.
+    pub(super) fn leave(&self) {
+        if self.gate.leave() == 0 && self.draining.load(Ordering::Acquire) {
+            self.wake();
+        }
+    }
+
+    /// For the task: whether the connection has served its time.
+    pub(super) fn is_drained(&self) -> bool {
+        self.draining.load(Ordering::Acquire) && self.gate.held() == 0
+    }
+
+    /// For the task: the wish to close at once, if there is one; else the task is woken for it.
+    pub(super) fn wish_to_close(&self, cx: &Context<'_>) -> Option<Status> {
+        let mut wish = self.wish();
+        match &mut wish.task {
+            Some(task) => task.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        wish.close.take()
+    }
+
+    pub(super) fn closed(&self) -> Option<&Closed> {
+        self.closed.get()
+    }
+
+    /// Why it was lost, once it is.
+    pub(super) fn lost(&self) -> Option<Lost> {
+        self.lost.borrow().clone()
+    }
+
+    pub(super) fn not_opened(&self) -> NotOpened {
+        let why = self
+            .lost()
+            .map_or_else(String::new, |lost| format!(": {lost}"));
+        NotOpened(format!(
+            "the connection to {} takes no more streams{why}",
+            self.address
+        ))
+    }
+
+    fn wake(&self) {
+        let task = self.wish().task.take();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
+
+    fn wish(&self) -> MutexGuard<'_, Wish> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("address", &self.address)
+            .field("gate", &self.gate)
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
+}

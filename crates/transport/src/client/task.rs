@@ -1,0 +1,146 @@
+//! The connection's one task: drives h2 over the tap, and ends it.
+//!
+//! ```text
+//!   poll h2 ──► flush the tap ──► look at the facts ──► wait
+//!      │                              │
+//!      │  closed, or drained, or the wish to close
+//!      ▼                              ▼
+//!   end: tell the streams ──► GOAWAY ──► flush, at most 1 s ──► close the socket
+//! ```
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::client;
+use tokio::time::Sleep;
+
+use super::shared::Shared;
+use super::{Closed, Lost};
+use crate::tap::{Tap, TapHandle, WireEnd};
+
+/// How long what is left to write, or to read, may take once one direction has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+pub(super) struct ConnectionTask {
+    h2: client::Connection<Tap, Bytes>,
+    tap: TapHandle,
+    shared: Arc<Shared>,
+    /// The limit that the gate goes by.
+    limit: u32,
+    /// Runs since the wire ended in one direction.
+    last_words: Option<Pin<Box<Sleep>>>,
+}
+
+impl ConnectionTask {
+    pub(super) fn new(
+        h2: client::Connection<Tap, Bytes>,
+        tap: TapHandle,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            limit: shared.facts.max_concurrent_streams(),
+            h2,
+            tap,
+            shared,
+            last_words: None,
+        }
+    }
+
+    /// Runs until the connection is closed.
+    pub(super) async fn run(mut self) {
+        let closed = poll_fn(|cx| self.poll(cx)).await;
+        self.end(closed).await;
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        if let Some(status) = self.shared.wish_to_close(cx) {
+            return Poll::Ready(Closed::Local(status));
+        }
+        let polled = Pin::new(&mut self.h2).poll(cx);
+        let _ = self.tap.poll_flush(cx);
+        self.look();
+        if let Poll::Ready(result) = polled {
+            return Poll::Ready(self.closed(result.err()));
+        }
+        if self.shared.is_drained() {
+            return Poll::Ready(self.drained());
+        }
+        self.poll_last_words(cx)
+    }
+
+    /// Carries what the tap has learnt to where it matters.
+    fn look(&mut self) {
+        let limit = self.shared.facts.max_concurrent_streams();
+        if limit != self.limit {
+            self.limit = limit;
+            self.shared.gate.resize(limit);
+        }
+    }
+
+    /// One direction has ended; the other gets a little more time.
+    fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
+        if !self.shared.facts.has_ended() {
+            return Poll::Pending;
+        }
+        let timer = self.last_words.get_or_insert_with(|| {
+            self.shared.lose(Lost::Closed(closed_by(&self.shared)));
+            Box::pin(tokio::time::sleep(LAST_WORDS))
+        });
+        timer.as_mut().poll(cx).map(|()| self.closed(None))
+    }
+
+    fn closed(&self, error: Option<h2::Error>) -> Closed {
+        match error {
+            _ if self.shared.facts.has_ended() => closed_by(&self.shared),
+            Some(error) if !error.is_remote() => Closed::Protocol(error.to_string()),
+            _ => self.drained(),
+        }
+    }
+
+    /// The reason it drained for is the reason it closes for.
+    fn drained(&self) -> Closed {
+        match self.shared.lost() {
+            Some(Lost::Closed(closed)) => closed,
+            _ => Closed::Drained,
+        }
+    }
+
+    async fn end(self, closed: Closed) {
+        tracing::debug!(
+            target: "transport",
+            address = %self.shared.address,
+            reason = %closed,
+            "connection closed"
+        );
+        self.shared.set_closed(closed.clone());
+        let Self { h2, tap, .. } = self;
+        // The streams hear of it now; they do not wait for the GOAWAY.
+        drop(h2);
+        let (code, debug) = match (closed, tap.facts().end()) {
+            (_, Some(WireEnd::Violation(violation))) => (violation.code, violation.text.into()),
+            (Closed::Local(_) | Closed::IdsExhausted | Closed::Drained, None) => (
+                Reason::NO_ERROR,
+                Bytes::from_static(b"client transport shutdown"),
+            ),
+            _ => return,
+        };
+        tap.push_goaway(0, code, &debug);
+        let shut_down = poll_fn(|cx| tap.poll_shutdown(cx));
+        let _ = tokio::time::timeout(LAST_WORDS, shut_down).await;
+    }
+}
+
+/// How the wire's end reads as the connection's.
+pub(super) fn closed_by(shared: &Shared) -> Closed {
+    match shared.facts.end() {
+        Some(WireEnd::Eof) | None => Closed::Eof,
+        Some(WireEnd::Read(error)) => Closed::Read(error),
+        Some(WireEnd::Write(error)) => Closed::Write(error),
+        Some(WireEnd::Violation(violation)) => Closed::Protocol(violation.text),
+    }
+}
