@@ -45,9 +45,10 @@ fn now() -> Instant {
     *NOW.get_or_init(Instant::now)
 }
 
-/// Hears everything, and does what its events tell it to: the plainest policy that can be watched.
+/// Hears everything, and does what its events tell it to: the plainest policy that can be watched. Those
+/// with another number are another policy.
 #[derive(Debug)]
-struct Recorder {
+struct Recorder<const N: u8> {
     heard: mpsc::Sender<Event>,
     subchannel: Option<Subchannel>,
     timer: Option<Timer>,
@@ -57,7 +58,7 @@ struct Recorder {
 #[derive(Debug)]
 struct Listener(mpsc::Sender<Event>, mpsc::Sender<Waker>);
 
-impl Policy for Recorder {
+impl<const N: u8> Policy for Recorder<N> {
     const NAME: &'static str = "recorder";
     type Config = Listener;
 
@@ -115,7 +116,7 @@ fn recorded() -> Recorded {
     let (mut tree, wakes) = tree();
     let (sender, heard) = mpsc::channel();
     let (waker_sender, wakers) = mpsc::channel();
-    let choice = Choice::of::<Recorder>(Listener(sender, waker_sender));
+    let choice = Choice::of::<Recorder<0>>(Listener(sender, waker_sender));
     update(&mut tree, &choice, &["a:1"]);
     let commands = tree.take_commands();
     let [
@@ -236,6 +237,43 @@ fn wakes_from_many_threads_are_one_until_delivered() {
         run.event(Event::Woken);
         assert_eq!(run.events_heard(), 1);
     }
+}
+
+#[test]
+fn all_wakers_of_a_policy_are_one() {
+    let mut run = recorded();
+    let (sender, _heard) = mpsc::channel();
+    let (waker_sender, wakers) = mpsc::channel();
+    let again = Choice::of::<Recorder<0>>(Listener(sender, waker_sender));
+    update(&mut run.tree, &again, &["a:1"]);
+    run.waker.wake();
+    wakers.recv().unwrap().wake();
+    assert_eq!(run.wakes.try_iter().count(), 1);
+}
+
+#[test]
+fn what_is_for_everyone_is_for_the_newest_policy_alone() {
+    let mut run = recorded();
+    let (sender, heard_by_pending) = mpsc::channel();
+    let (waker_sender, _wakers) = mpsc::channel();
+    let pending = Choice::of::<Recorder<1>>(Listener(sender, waker_sender));
+    update(&mut run.tree, &pending, &["b:1"]);
+    let failed = Event::ResolutionFailed(Status::unavailable("no such host"));
+    run.tree.event(now(), &Path::root(), failed);
+    run.tree.event(now(), &Path::root(), Event::ExitIdle);
+    assert_eq!(run.events_heard(), 0);
+    assert_eq!(heard_by_pending.try_iter().count(), 2);
+    let id = run.subchannel;
+    run.event(Event::Subchannel {
+        id,
+        state: SubchannelState::Connecting,
+    });
+    assert_eq!(
+        run.events_heard(),
+        1,
+        "what is its own, the older policy still hears"
+    );
+    assert_eq!(heard_by_pending.try_iter().count(), 0);
 }
 
 #[test]

@@ -66,7 +66,6 @@ impl Attempt {
     fn release(&mut self) {
         self.subchannel = None;
         self.raw = SubchannelState::Idle;
-        self.failed = false;
     }
 }
 
