@@ -153,6 +153,7 @@ mod round_robin;
 
 mod choice;
 mod config;
+mod config_error;
 mod registry;
 mod tree;
 
@@ -160,6 +161,7 @@ pub use child::Child;
 pub use choice::Choice;
 pub use command::{Command, SubchannelId, TimerId};
 pub use config::read_config;
+pub use config_error::{ConfigError, Level};
 pub use cx::Cx;
 pub use done::{Done, Outcome};
 pub use event::{Event, HealthState, SubchannelState};
@@ -172,7 +174,7 @@ pub use picker::{
     CallInfo, FailPicker, IdlePicker, LbState, Pick, Picker, Selection, UsePicker, WaitPicker,
 };
 pub use policy::{Policy, Update};
-pub use registry::{ConfigError, Level, Registry};
+pub use registry::Registry;
 pub use round_robin::RoundRobin;
 pub use subchannel::Subchannel;
 pub use timer::Timer;
