@@ -177,7 +177,7 @@ struct Poll<L> {
     target: Target,
     pace: Pace,
     rng: Rng,
-    /// What the channel accepted last, unless it has heard of an error since.
+    /// What the channel accepted last.
     in_use: Option<Resolution>,
 }
 
@@ -220,9 +220,13 @@ impl<L: Lookup> Poll<L> {
         }
         let error = answer.endpoints.as_ref().err().cloned();
         let verdict = updates.send(answer.clone()).await;
-        let problem = error.or(verdict.err().map(|rejected| rejected.0));
-        self.in_use = problem.is_none().then_some(answer);
-        problem.map_or(Ok(()), Err)
+        match error.or(verdict.err().map(|rejected| rejected.0)) {
+            Some(problem) => Err(problem),
+            None => {
+                self.in_use = Some(answer);
+                Ok(())
+            }
+        }
     }
 
     async fn answer(&self) -> Resolution {
@@ -242,6 +246,7 @@ impl<L: Lookup> Poll<L> {
         outcome.unwrap_or_else(Resolution::error)
     }
 
+    /// Backs off, but no longer than a poller in good health would rest.
     async fn retreat(&mut self, failures: u32, status: &Status) -> Reason {
         let backoff = self.pace.backoff.delay(failures, &mut self.rng);
         let retry_in = self.pace.every.map_or(backoff, |every| every.min(backoff));

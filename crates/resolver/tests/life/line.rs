@@ -49,7 +49,9 @@ impl Line {
     }
 
     pub(crate) async fn next(&mut self) -> (Resolution, Ack) {
-        self.inbox.recv().await.expect("the resolver goes on")
+        let next = timeout(Duration::from_secs(86_400), self.inbox.recv()).await;
+        next.expect("the resolver says something")
+            .expect("the resolver goes on")
     }
 
     /// Accepts the next resolution.

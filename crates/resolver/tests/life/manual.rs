@@ -75,8 +75,12 @@ async fn channels_share_it() {
     manual.update(found("a:1"));
     assert_eq!(addresses(&one.accept().await), ["a:1"]);
     assert_eq!(addresses(&two.accept().await), ["a:1"]);
-    one.hang_up().await;
     manual.update(found("b:2"));
-    assert_eq!(addresses(&two.accept().await), ["b:2"]);
+    one.accept().await;
+    two.reject().await;
+    assert_eq!(manual.verdict().await, Ok(()), "the first verdict counts");
+    one.hang_up().await;
+    manual.update(found("c:3"));
+    assert_eq!(addresses(&two.accept().await), ["c:3"]);
     two.hang_up().await;
 }
