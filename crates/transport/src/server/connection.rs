@@ -12,7 +12,7 @@ use http::Request;
 
 use super::admission::{Refusal, admit};
 use super::drain::{Drain, Due};
-use super::linger::Linger;
+use super::linger::{Linger, denounce};
 use super::quota::{Permit, Quota};
 use super::responder::refuse;
 use super::{CallHead, Receiver, Responder, ServerOptions};
@@ -207,11 +207,7 @@ impl ServerConnection {
     fn end(&mut self, how: Result<(), String>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
         let reason = match (self.tap.facts().end(), how) {
             (Some(WireEnd::Violation(violation)), _) => {
-                // h2 takes it for a broken wire and says nothing.
-                let text = Bytes::from(violation.text.clone());
-                self.tap
-                    .push_goaway(self.last_stream, violation.code, &text);
-                let _ = self.tap.poll_shutdown(cx);
+                denounce(&self.tap, self.last_stream, &violation, cx);
                 violation.text
             }
             (_, Ok(())) => String::new(),

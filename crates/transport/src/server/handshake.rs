@@ -7,7 +7,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use highball_core::Address;
 
-use super::linger::Linger;
+use super::linger::{Linger, denounce};
 use super::{ServerConnection, ServerOptions};
 use crate::connect::BoxIo;
 use crate::tap::{Role, TapHandle, WireEnd, tap};
@@ -46,7 +46,7 @@ impl ServerConnection {
         let shaken = shake(Linger::new(tap), &handle, options);
         match tokio::time::timeout(options.handshake_timeout, shaken).await {
             Ok(Ok(h2)) => Ok(Self::new(h2, handle, peer, options)),
-            Ok(Err(error)) => Err(why(peer, &handle, error)),
+            Ok(Err(error)) => Err(why(peer, &handle, error).await),
             Err(_) => Err(HandshakeError::TimedOut(peer)),
         }
     }
@@ -76,13 +76,18 @@ async fn shake(io: Linger, tap: &TapHandle, options: &ServerOptions) -> Result<H
     Ok(h2)
 }
 
-fn why(client: Address, tap: &TapHandle, reason: String) -> HandshakeError {
+async fn why(client: Address, tap: &TapHandle, reason: String) -> HandshakeError {
     match tap.facts().end() {
         Some(WireEnd::Eof) => HandshakeError::Closed(client),
-        Some(WireEnd::Violation(violation)) => HandshakeError::Failed {
-            client,
-            reason: violation.to_string(),
-        },
+        Some(WireEnd::Violation(violation)) => {
+            poll_fn(|cx| {
+                denounce(tap, 0, &violation, cx);
+                Poll::Ready(())
+            })
+            .await;
+            let reason = violation.text;
+            HandshakeError::Failed { client, reason }
+        }
         _ => HandshakeError::Failed { client, reason },
     }
 }

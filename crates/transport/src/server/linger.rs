@@ -10,12 +10,26 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-use crate::tap::Tap;
+use crate::tap::{Tap, TapHandle, Violation};
 
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tells a client that has done what it must not (GOAWAY), as far as that leaves at once. h2 takes the
+/// violation for a broken wire and would say nothing.
+pub(super) fn denounce(
+    tap: &TapHandle,
+    last_stream: u32,
+    violation: &Violation,
+    cx: &mut Context<'_>,
+) {
+    let text = Bytes::from(violation.text.clone());
+    tap.push_goaway(last_stream, violation.code, &text);
+    let _ = tap.poll_shutdown(cx);
+}
 
 /// The byte stream that h2 holds: shutting it down ends when the client has closed, too.
 #[derive(Debug)]

@@ -1,0 +1,11 @@
+//! The server as its clients see it, over a network in memory and under paused time.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod support;
+
+mod accepting;
+mod admission;
+mod arbitrary;
+mod calls;
+mod quota;
+mod stopping;
