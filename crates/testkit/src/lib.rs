@@ -1,5 +1,6 @@
 //! `highball-testkit`.
 
+pub mod peer;
 mod sim;
 pub mod transcript;
 
