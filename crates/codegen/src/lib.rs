@@ -24,6 +24,9 @@
 //! - `mod signal_server` with the trait `Signal`, which a server implements, and `SignalServer`, which takes
 //!   calls to it.
 //!
+//! The crate around the generated code depends on `prost`, on `highball-channel` for clients and on
+//! `highball-server` for servers.
+//!
 //! Deliberately absent: formatting by rustfmt (not every machine has it; mark the module
 //! `#[rustfmt::skip]`), and any way to change what stubs look like beyond the paths they name.
 
