@@ -1,9 +1,13 @@
 //! HTTP/2 frames, written and read without judgement: a script may send what no HTTP/2 library would.
 
+use std::fmt;
+
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 
 /// One frame. What a script has no name for travels as [`Frame::Other`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Debug` gives one short line: long payloads are shown by their length.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Frame {
     /// DATA.
     Data {
@@ -262,6 +266,45 @@ impl Frame {
             },
             _ => return None,
         })
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = |end: &bool| if *end { " END_STREAM" } else { "" };
+        match self {
+            Self::Data {
+                stream, data, end, ..
+            } => match data.len() {
+                0..=40 => write!(f, "DATA[{stream}] {data:?}{}", last(end)),
+                length => write!(f, "DATA[{stream}] {length} bytes{}", last(end)),
+            },
+            Self::Headers { stream, end, .. } => write!(f, "HEADERS[{stream}]{}", last(end)),
+            Self::Reset { stream, code } => write!(f, "RST_STREAM[{stream}] {code}"),
+            Self::Settings(entries) => write!(f, "SETTINGS {entries:?}"),
+            Self::SettingsAck => f.write_str("SETTINGS ACK"),
+            Self::Ping { ack, payload } => {
+                write!(f, "PING{} {payload:?}", if *ack { " ACK" } else { "" })
+            }
+            Self::GoAway {
+                last_stream,
+                code,
+                debug,
+            } => write!(f, "GOAWAY last {last_stream} code {code} {debug:?}"),
+            Self::WindowUpdate { stream, increment } => {
+                write!(f, "WINDOW_UPDATE[{stream}] {increment}")
+            }
+            Self::Other {
+                kind,
+                flags,
+                stream,
+                payload,
+            } => write!(
+                f,
+                "type {kind}[{stream}] flags {flags} {} bytes",
+                payload.len()
+            ),
+        }
     }
 }
 

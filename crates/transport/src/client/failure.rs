@@ -40,11 +40,11 @@ impl Ended {
         }
     }
 
-    /// h2 ended the stream `id`.
-    pub(super) fn by(error: &h2::Error, id: u32, shared: &Shared) -> Self {
+    /// h2 ended the stream `id`; `opened` says that it had given its response headers before.
+    pub(super) fn by(error: &h2::Error, id: u32, opened: bool, shared: &Shared) -> Self {
         match error.reason() {
             Some(reason) if error.is_reset() && error.is_remote() => Self::reset(reason),
-            Some(reason) if error.is_reset() => Self::with(local_reset(reason)),
+            Some(reason) if error.is_reset() => Self::with(local_reset(reason, opened)),
             _ if error.is_go_away() && error.is_remote() => Self {
                 status: Status::unavailable(
                     "the stream is rejected because server is draining the connection",
@@ -77,18 +77,22 @@ fn sent(id: u32, shared: &Shared) -> Option<Processed> {
     (id > shared.facts.headers_sent()).then_some(Processed::NothingSent)
 }
 
-/// h2 itself reset the stream, for what the server sent on it.
-fn local_reset(reason: Reason) -> Status {
-    match reason {
-        // Not the server's word: h2 uses it for headers over MAX_HEADER_LIST_SIZE.
-        Reason::REFUSED_STREAM => {
-            Status::resource_exhausted("peer header list size exceeded limit")
+/// h2 itself reset the stream, for what the server sent on it. It says little of why.
+fn local_reset(reason: Reason, opened: bool) -> Status {
+    Status::internal(match (reason, opened) {
+        (Reason::PROTOCOL_ERROR, true) => {
+            "received invalid frame: PROTOCOL_ERROR: a HEADERS frame \
+             cannot appear in the middle of a stream, nor may content-length be wrong"
+                .to_owned()
         }
-        Reason::FLOW_CONTROL_ERROR => {
-            Status::internal("received data exceeding the stream's window")
+        (Reason::PROTOCOL_ERROR, false) => {
+            "received invalid headers: PROTOCOL_ERROR: peer header list \
+             size exceeded limit by far, or the headers are malformed"
+                .to_owned()
         }
-        _ => Status::internal(format!("received invalid frame: {}", reason_name(reason))),
-    }
+        (Reason::FLOW_CONTROL_ERROR, _) => "received data exceeding the stream's window".to_owned(),
+        _ => format!("received invalid frame: {}", reason_name(reason)),
+    })
 }
 
 impl Shared {

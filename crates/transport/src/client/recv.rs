@@ -208,7 +208,8 @@ impl RecvHalf {
 
     /// The stream broke: reset, refused, or lost with its connection.
     fn fail(&mut self, error: &h2::Error) {
-        let ended = Ended::by(error, self.cell.id, &self.cell.shared);
+        let opened = !matches!(self.state, State::Opening(_));
+        let ended = Ended::by(error, self.cell.id, opened, &self.cell.shared);
         self.state = State::Ended(Err(ended));
         self.cell.abandon();
     }

@@ -1,5 +1,4 @@
 //! Whole calls between a client and an h2 server, over the network in memory.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 

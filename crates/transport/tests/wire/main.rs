@@ -1,0 +1,12 @@
+//! The client's end against a scripted server, frame by frame, and against h2's.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod rig;
+
+mod calls;
+mod ends;
+mod flow;
+mod goaway;
+mod limits;
+mod ready;
+mod statuses;

@@ -1,0 +1,118 @@
+//! When a connection is READY, and what is said when it never is.
+
+use std::time::Duration;
+
+use highball_core::{Address, Status};
+use highball_testkit::peer::{Frame, Peer};
+use highball_transport::MemoryNetwork;
+use highball_transport::client::{ClientOptions, ConnectStage, connect};
+use tokio::time::timeout;
+
+use crate::rig::{Rig, message, settle};
+
+/// What connecting says to a server that does this and then closes.
+async fn connect_to(bytes: &'static [u8]) -> (ConnectStage, String) {
+    let network = MemoryNetwork::new();
+    let mut listener = network.listen("server");
+    tokio::spawn(async move {
+        let mut peer = Peer::silent(listener.accept().await.unwrap());
+        peer.read_preface().await;
+        peer.send_bytes(bytes).await;
+    });
+    let address = Address::from("server");
+    let error = connect(&network, &address, &ClientOptions::default())
+        .await
+        .unwrap_err();
+    (error.stage, Status::from(error).to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_means_that_the_server_has_said_settings() {
+    for (bytes, cause) in [
+        (&b""[..], "EOF"),
+        (b"\0\0\0\x04\0", "EOF"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "the server answers in HTTP/1.1, not in HTTP/2: \"HTTP/1.1 400 Bad Request\"",
+        ),
+        (
+            b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0",
+            "initial http2 frame from server is not a settings frame: GOAWAY",
+        ),
+    ] {
+        let (stage, text) = connect_to(bytes).await;
+        assert_eq!(stage, ConnectStage::Preface);
+        assert_eq!(
+            text,
+            format!(
+                "UNAVAILABLE: connection error: desc = \"error reading server preface: server: {cause}\""
+            )
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn e7_a_mute_server_never_becomes_ready_and_its_socket_is_closed() {
+    let network = MemoryNetwork::new();
+    let mut listener = network.listen("server");
+    let address = Address::from("server");
+    let options = ClientOptions::default();
+    let twenty = Duration::from_secs(20);
+    assert!(
+        timeout(twenty, connect(&network, &address, &options))
+            .await
+            .is_err()
+    );
+    let mut peer = Peer::silent(listener.accept().await.unwrap());
+    peer.read_preface().await;
+    let frames = peer.rest().await;
+    assert!(frames.iter().all(|frame| frame.stream() == 0), "{frames:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_connection_names_the_address() {
+    let error = connect(
+        &MemoryNetwork::new(),
+        &"a:1".into(),
+        &ClientOptions::default(),
+    )
+    .await
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "connection error: desc = \"transport: Error while dialing: a:1: connection refused\""
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_preface_says_every_setting() {
+    let rig = Rig::new(&[]).await;
+    let [Frame::Settings(settings), ..] = rig.peer.log() else {
+        panic!("{:?}", rig.peer);
+    };
+    let mut settings = settings.clone();
+    settings.sort_unstable();
+    assert_eq!(
+        settings,
+        [
+            (1, 4096),
+            (2, 0),
+            (3, 0),
+            (4, 65_535),
+            (5, 16_384),
+            (6, 65_536)
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn headers_and_a_small_message_leave_together_and_end_the_stream() {
+    let mut rig = Rig::new(&[]).await;
+    settle().await;
+    let (mut send, _recv) = rig.open().await;
+    send.send(message(b"hi"), true).await.unwrap();
+    send.finish();
+    let stream = rig.peer.headers().await;
+    let frames = rig.peer.within(Duration::from_millis(1)).await;
+    assert_eq!(frames, [Frame::data(stream, message(b"hi"), true)]);
+}
