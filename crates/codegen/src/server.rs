@@ -33,7 +33,8 @@ fn contract(service: &Service, types: &Types) -> String {
     let name = &service.name;
     let about = format!("What a server of `{}` does.", full_name(service));
     let to_do = format!("Implement it with `async fn`s, and serve it through [`{name}Server`].");
-    let docs = docs(&service.comments, &[&about, "", &to_do]);
+    let otherwise = "A method that is not implemented ends its calls UNIMPLEMENTED.";
+    let docs = docs(&service.comments, &[&about, "", &to_do, otherwise]);
     let methods = service
         .methods
         .iter()
@@ -61,12 +62,15 @@ fn declaration(method: &Method, types: &Types) -> String {
     };
     let docs = docs(&method.comments, &[kind.description()]);
     let name = &method.name;
+    let unimplemented = format!("method {} not implemented", method.proto_name);
     format!(
         "{docs}
         fn {name}(
             &self,
-            request: grpc::Request<{request}>,
-        ) -> impl Future<Output = Result<grpc::Response<{response}>, grpc::Status>> + Send;\n"
+            _request: grpc::Request<{request}>,
+        ) -> impl Future<Output = Result<grpc::Response<{response}>, grpc::Status>> + Send {{
+            async {{ Err(grpc::Status::unimplemented({unimplemented:?})) }}
+        }}\n"
     )
 }
 

@@ -93,7 +93,8 @@ fn a_server_has_a_trait_to_implement() {
         &text,
         &[
             "pub trait Signal: Send + Sync + 'static {",
-            "request: grpc::Request<Line>,\n        ) -> impl Future<Output = Result<grpc::Response<Aspect>, grpc::Status>> + Send;",
+            "_request: grpc::Request<Line>,\n        ) -> impl Future<",
+            "Err(grpc::Status::unimplemented(\"method Ask not implemented\"))",
             "grpc::Response<grpc::ResponseStream<Aspect>>",
             "request: grpc::Request<grpc::Streaming<Aspect>>,",
             "pub struct SignalServer<T> {",
@@ -119,7 +120,7 @@ fn everything_is_documented_and_laid_out() {
             "/// The message `trains.v1.Aspect`.\n",
             "    /// At most one of the fields of `shown`.\n",
             "/// `COLOUR_GREEN`, which is 0.\n",
-            "Send;\n\n        /// Watches.\n",
+            "}\n\n        /// Watches.\n",
             "/// Asks once.\n        ///\n        /// Unary: one request, one response.\n",
         ],
     );

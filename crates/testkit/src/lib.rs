@@ -2,6 +2,10 @@
 
 pub mod peer;
 mod sim;
+#[cfg(feature = "simulated-network")]
+mod simulated_network;
 pub mod transcript;
 
 pub use sim::Sim;
+#[cfg(feature = "simulated-network")]
+pub use simulated_network::{SimulatedListener, SimulatedNetwork};

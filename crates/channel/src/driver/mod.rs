@@ -149,11 +149,13 @@ impl Driver {
         let timer = self.mode.next_timer();
         let idle_check = self.idle_check.filter(|_| self.mode.is_active());
         let resolver = self.mode.resolver();
+        // What is rare goes first: a flood of reports cannot starve the timers, nor they it.
         tokio::select! {
-            message = self.inbox.recv() => message.unwrap_or(Message::Close),
-            message = resolving::next(resolver) => message,
+            biased;
             id = due(timer) => Message::Timer(id),
             () = due(idle_check.map(|at| (at, ()))) => Message::MaybeIdle,
+            message = resolving::next(resolver) => message,
+            message = self.inbox.recv() => message.unwrap_or(Message::Close),
         }
     }
 

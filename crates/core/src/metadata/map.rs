@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{UndecodableBinary, binary, key};
+use crate::Status;
 
 /// The metadata of a call: what the application sends along with its messages.
 ///
@@ -47,6 +48,13 @@ pub enum InvalidMetadata {
     /// A text was given for a `-bin` key, or bytes for another one.
     #[error("header key {0:?}: keys that end in \"-bin\" take bytes, all others take text")]
     WrongKind(String),
+}
+
+impl From<InvalidMetadata> for Status {
+    /// INTERNAL, as gRPC ends a call whose metadata cannot be sent.
+    fn from(invalid: InvalidMetadata) -> Self {
+        Self::internal(invalid.to_string()).with_source(invalid)
+    }
 }
 
 /// One key and one of its values.

@@ -111,52 +111,81 @@ pub mod echo_server {
     /// What a server of `grpc.examples.echo.Echo` does.
     ///
     /// Implement it with `async fn`s, and serve it through [`EchoServer`].
+    /// A method that is not implemented ends its calls UNIMPLEMENTED.
     pub trait Echo: Send + Sync + 'static {
         /// Says it back.
         ///
         /// Unary: one request, one response.
         fn unary_echo(
             &self,
-            request: grpc::Request<EchoRequest>,
+            _request: grpc::Request<EchoRequest>,
         ) -> impl Future<
             Output = Result<grpc::Response<EchoResponse>, grpc::Status>,
-        > + Send;
+        > + Send {
+            async {
+                Err(grpc::Status::unimplemented("method UnaryEcho not implemented"))
+            }
+        }
 
         /// Says it back several times.
         ///
         /// Server streaming: one request, a stream of responses.
         fn server_streaming_echo(
             &self,
-            request: grpc::Request<EchoRequest>,
+            _request: grpc::Request<EchoRequest>,
         ) -> impl Future<
             Output = Result<
                 grpc::Response<grpc::ResponseStream<EchoResponse>>,
                 grpc::Status,
             >,
-        > + Send;
+        > + Send {
+            async {
+                Err(
+                    grpc::Status::unimplemented(
+                        "method ServerStreamingEcho not implemented",
+                    ),
+                )
+            }
+        }
 
         /// Listens to the end, then answers.
         ///
         /// Client streaming: a stream of requests, one response.
         fn client_streaming_echo(
             &self,
-            request: grpc::Request<grpc::Streaming<EchoRequest>>,
+            _request: grpc::Request<grpc::Streaming<EchoRequest>>,
         ) -> impl Future<
             Output = Result<grpc::Response<EchoResponse>, grpc::Status>,
-        > + Send;
+        > + Send {
+            async {
+                Err(
+                    grpc::Status::unimplemented(
+                        "method ClientStreamingEcho not implemented",
+                    ),
+                )
+            }
+        }
 
         /// Says each thing back as it comes.
         ///
         /// Bidirectional streaming: a stream of requests, a stream of responses.
         fn bidirectional_streaming_echo(
             &self,
-            request: grpc::Request<grpc::Streaming<EchoRequest>>,
+            _request: grpc::Request<grpc::Streaming<EchoRequest>>,
         ) -> impl Future<
             Output = Result<
                 grpc::Response<grpc::ResponseStream<EchoResponse>>,
                 grpc::Status,
             >,
-        > + Send;
+        > + Send {
+            async {
+                Err(
+                    grpc::Status::unimplemented(
+                        "method BidirectionalStreamingEcho not implemented",
+                    ),
+                )
+            }
+        }
     }
 
     /// Takes calls of `grpc.examples.echo.Echo` to an implementation of [`Echo`].

@@ -127,42 +127,51 @@ pub mod loop_server {
     /// What a server of `odd.names.Loop` does.
     ///
     /// Implement it with `async fn`s, and serve it through [`LoopServer`].
+    /// A method that is not implemented ends its calls UNIMPLEMENTED.
     pub trait Loop: Send + Sync + 'static {
         /// Unary: one request, one response.
         fn new(
             &self,
-            request: grpc::Request<Request>,
+            _request: grpc::Request<Request>,
         ) -> impl Future<
             Output = Result<grpc::Response<super::Result>, grpc::Status>,
-        > + Send;
+        > + Send {
+            async { Err(grpc::Status::unimplemented("method New not implemented")) }
+        }
 
         /// Server streaming: one request, a stream of responses.
         fn r#move(
             &self,
-            request: grpc::Request<super::LoopClient>,
+            _request: grpc::Request<super::LoopClient>,
         ) -> impl Future<
             Output = Result<
                 grpc::Response<grpc::ResponseStream<super::super::Thing>>,
                 grpc::Status,
             >,
-        > + Send;
+        > + Send {
+            async { Err(grpc::Status::unimplemented("method Move not implemented")) }
+        }
 
         /// Client streaming: a stream of requests, one response.
         fn channel(
             &self,
-            request: grpc::Request<grpc::Streaming<super::super::thing::Part>>,
-        ) -> impl Future<Output = Result<grpc::Response<()>, grpc::Status>> + Send;
+            _request: grpc::Request<grpc::Streaming<super::super::thing::Part>>,
+        ) -> impl Future<Output = Result<grpc::Response<()>, grpc::Status>> + Send {
+            async { Err(grpc::Status::unimplemented("method Channel not implemented")) }
+        }
 
         /// Bidirectional streaming: a stream of requests, a stream of responses.
         fn call(
             &self,
-            request: grpc::Request<grpc::Streaming<::prost_types::Duration>>,
+            _request: grpc::Request<grpc::Streaming<::prost_types::Duration>>,
         ) -> impl Future<
             Output = Result<
                 grpc::Response<grpc::ResponseStream<super::Result>>,
                 grpc::Status,
             >,
-        > + Send;
+        > + Send {
+            async { Err(grpc::Status::unimplemented("method Call not implemented")) }
+        }
     }
 
     /// Takes calls of `odd.names.Loop` to an implementation of [`Loop`].

@@ -62,14 +62,17 @@ pub mod thing_store_server {
     /// What a server of `odd.ThingStore` does.
     ///
     /// Implement it with `async fn`s, and serve it through [`ThingStoreServer`].
+    /// A method that is not implemented ends its calls UNIMPLEMENTED.
     pub trait ThingStore: Send + Sync + 'static {
         /// Unary: one request, one response.
         fn put(
             &self,
-            request: grpc::Request<Thing>,
+            _request: grpc::Request<Thing>,
         ) -> impl Future<
             Output = Result<grpc::Response<super::thing::Part>, grpc::Status>,
-        > + Send;
+        > + Send {
+            async { Err(grpc::Status::unimplemented("method Put not implemented")) }
+        }
     }
 
     /// Takes calls of `odd.ThingStore` to an implementation of [`ThingStore`].

@@ -1,0 +1,14 @@
+//! The whole stack, both ends, over a network in memory with the clock standing still between events:
+//! targets, configs, policies, subchannels, streams, handlers.
+
+mod bad_config;
+mod cancellation;
+mod deadlines;
+mod idleness;
+mod kinds;
+mod life;
+mod picks;
+mod restarts;
+mod service_config;
+mod transparent_retries;
+mod world;
