@@ -7,7 +7,7 @@ use highball_core::{Code, MetadataMap, Status};
 use http::response::Parts;
 use http::{HeaderMap, StatusCode, header};
 
-use crate::status::{MalformedTrailers, http_code, trailers_status};
+use crate::status::{from_headers, from_trailers, http_code};
 
 /// How much of a body that is not gRPC is kept for the error's text.
 const FOREIGN_BODY: usize = 1024;
@@ -18,7 +18,7 @@ pub(crate) enum Opening {
     /// The call's headers. Messages may follow.
     Headers(MetadataMap),
     /// Headers and trailers in one: the call has ended, well or not.
-    Trailers(Status),
+    Trailers(Result<MetadataMap, Status>),
     /// A reply of something that is no gRPC server.
     Foreign(Foreign),
     /// gRPC, but broken.
@@ -34,32 +34,25 @@ pub(crate) fn open(head: Parts, is_last: bool, limit: u32) -> Opening {
         return Opening::Foreign(Foreign::new(head.status, &head.headers));
     }
     // With gRPC's content-type, `:status` says nothing that grpc-status does not say better.
-    if is_last || head.headers.contains_key("grpc-status") {
-        return match trailers_status(head.headers) {
-            Ok(status) if is_last => Opening::Trailers(status),
-            // The end of the call is said by its last HEADERS; here it is as good as metadata.
-            Ok(mut status) => Opening::Headers(std::mem::take(status.metadata_mut())),
-            Err(MalformedTrailers(status)) => Opening::Malformed(status),
-        };
+    if is_last {
+        return Opening::Trailers(from_trailers(head.headers));
     }
-    match MetadataMap::from_wire(head.headers) {
+    match from_headers(head.headers) {
         Ok(metadata) => Opening::Headers(metadata),
-        Err(error) => {
-            Opening::Malformed(Status::internal(format!("transport: {error}")).with_source(error))
-        }
+        Err(status) => Opening::Malformed(status),
     }
 }
 
-/// The status that trailers say, which are not over the limit.
-pub(crate) fn trailers(trailers: HeaderMap, limit: u32) -> Status {
+/// How a call ended that these trailers end, which must not be over the limit.
+pub(crate) fn trailers(trailers: HeaderMap, limit: u32) -> Result<MetadataMap, Status> {
     let size = header_list_size(&trailers);
     // h2 drops the end of a header list that is over its own limit, and says nothing of it.
     let h2_limit = crate::settings::h2_header_list_limit(limit) as usize;
     let is_cut = size > h2_limit / 2 && !trailers.contains_key("grpc-status");
     if size > limit as usize || is_cut {
-        return too_large(limit);
+        return Err(too_large(limit));
     }
-    trailers_status(trailers).unwrap_or_else(|MalformedTrailers(status)| status)
+    from_trailers(trailers)
 }
 
 fn too_large(limit: u32) -> Status {
@@ -181,7 +174,7 @@ mod tests {
         ));
         assert!(matches!(
             open(head(), true, LIMIT),
-            Opening::Trailers(status) if status.code() == Code::NotFound
+            Opening::Trailers(Err(status)) if status.code() == Code::NotFound
         ));
     }
 
@@ -189,7 +182,8 @@ mod tests {
     fn verdict(status: u16, fields: &[(&'static str, &str)], is_last: bool) -> String {
         match open(parts(status, fields), is_last, LIMIT) {
             Opening::Headers(_) => "headers".to_owned(),
-            Opening::Trailers(status) | Opening::Malformed(status) => status.to_string(),
+            Opening::Trailers(Ok(_)) => "OK".to_owned(),
+            Opening::Trailers(Err(status)) | Opening::Malformed(status) => status.to_string(),
             Opening::Foreign(foreign) => foreign.status().to_string(),
         }
     }
@@ -256,6 +250,6 @@ mod tests {
         assert_eq!(verdict(200, &[GRPC, ("k", &long)], false), expected);
         let mut map = parts(200, &[("k", &long)]).headers;
         map.append("grpc-status", http::HeaderValue::from_static("0"));
-        assert_eq!(trailers(map, LIMIT).to_string(), expected);
+        assert_eq!(trailers(map, LIMIT).unwrap_err().to_string(), expected);
     }
 }

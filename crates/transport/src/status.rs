@@ -66,31 +66,38 @@ pub(crate) fn reset_status(reason: Reason) -> Status {
     )
 }
 
-/// The status that trailers say; OK is a status too. The trailing metadata is in it.
-pub(crate) fn trailers_status(mut trailers: HeaderMap) -> Result<Status, MalformedTrailers> {
+/// How a call ended that these trailers end: well, with the trailing metadata, or with another status,
+/// which has it.
+pub(crate) fn from_trailers(mut trailers: HeaderMap) -> Result<MetadataMap, Status> {
     let code = take_code(&mut trailers)?;
     let text = trailers.remove("grpc-message");
     let details = take_details(&mut trailers);
-    let metadata = MetadataMap::from_wire(trailers).map_err(|error| {
-        MalformedTrailers(Status::internal(format!("transport: {error}")).with_source(error))
-    })?;
+    let metadata = metadata(trailers)?;
     let status = match code {
+        Some(Code::Ok) => return Ok(metadata),
         Some(code) => {
             let text = text.map_or_else(String::new, |text| percent::decode(text.as_bytes()));
             Status::new(code, text)
         }
         None => Status::unknown("the server's trailers lack grpc-status"),
     };
-    Ok(status.with_details(details).with_metadata(metadata))
+    Err(status.with_details(details).with_metadata(metadata))
 }
 
-/// Trailers that break the rules: the status that the call then has, and the stream is reset.
-#[derive(Debug)]
-pub(crate) struct MalformedTrailers(pub(crate) Status);
+/// The metadata of response headers. A status among them says nothing yet, but must be one.
+pub(crate) fn from_headers(mut headers: HeaderMap) -> Result<MetadataMap, Status> {
+    take_code(&mut headers)?;
+    metadata(headers)
+}
+
+fn metadata(headers: HeaderMap) -> Result<MetadataMap, Status> {
+    MetadataMap::from_wire(headers)
+        .map_err(|error| Status::internal(format!("transport: {error}")).with_source(error))
+}
 
 /// `grpc-status`, if there is one. A number above 16 is a status that nobody knows; several values are
 /// none.
-fn take_code(trailers: &mut HeaderMap) -> Result<Option<Code>, MalformedTrailers> {
+fn take_code(trailers: &mut HeaderMap) -> Result<Option<Code>, Status> {
     let mut values = trailers.get_all("grpc-status").iter();
     let (first, second) = (values.next(), values.next());
     let Some(value) = first else {
@@ -117,7 +124,7 @@ fn take_code(trailers: &mut HeaderMap) -> Result<Option<Code>, MalformedTrailers
     if let Some(message) = trailers.get("grpc-message") {
         text = format!("{text}: {}", percent::decode(message.as_bytes()));
     }
-    Err(MalformedTrailers(Status::unknown(text)))
+    Err(Status::unknown(text))
 }
 
 /// `grpc-status-details-bin`; nothing if it is there more than once or is not base64.
@@ -223,7 +230,10 @@ mod tests {
     }
 
     fn status(fields: &[(&'static str, &'static str)]) -> Status {
-        trailers_status(headers(fields)).unwrap_or_else(|malformed| malformed.0)
+        match from_trailers(headers(fields)) {
+            Ok(metadata) => Status::ok().with_metadata(metadata),
+            Err(status) => status,
+        }
     }
 
     #[test]
@@ -238,7 +248,9 @@ mod tests {
         assert_eq!(said.details()[..], [1, 2, 3]);
         assert_eq!(said.metadata().get("k"), Some("v"));
         assert_eq!(said.metadata().len(), 1);
-        assert_eq!(status(&[("grpc-status", "0")]), Status::ok());
+        let fine = status(&[("grpc-status", "0"), ("grpc-message", "fine"), ("k", "v")]);
+        assert_eq!(fine, Status::ok());
+        assert_eq!(fine.metadata().get("k"), Some("v"));
     }
 
     #[test]
@@ -299,7 +311,8 @@ mod tests {
                     headers.append(NAMES[name], value);
                 }
             }
-            let _ = trailers_status(headers);
+            let _ = from_headers(headers.clone());
+            let _ = from_trailers(headers);
         }
     }
 }

@@ -182,13 +182,13 @@ impl MetadataMap {
     ///
     /// For transports; an application never needs it.
     pub fn from_wire(mut headers: HeaderMap) -> Result<Self, UndecodableBinary> {
-        let unwanted: Vec<HeaderName> = headers
+        // A reply has one or two of them: no list is made.
+        while let Some(unwanted) = headers
             .keys()
-            .filter(|name| key::is_reserved(name.as_str()))
+            .find(|name| key::is_reserved(name.as_str()))
             .cloned()
-            .collect();
-        for name in unwanted {
-            headers.remove(name);
+        {
+            headers.remove(unwanted);
         }
         let in_bytes: Vec<HeaderName> = headers
             .keys()

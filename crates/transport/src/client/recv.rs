@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
-use highball_core::{Code, MetadataMap, Status};
+use highball_core::{MetadataMap, Status};
 
 use super::failure::Ended;
 use super::stream::StreamCell;
@@ -156,7 +156,7 @@ impl RecvHalf {
                 self.state = State::Receiving(body);
                 return Some(metadata);
             }
-            Opening::Trailers(status) => self.end_well_or(status),
+            Opening::Trailers(outcome) => self.end_as(outcome),
             Opening::Foreign(foreign) if is_last => self.end_with(foreign.status(), None),
             Opening::Foreign(foreign) => self.state = State::Foreign(foreign, body),
             Opening::Malformed(status) => {
@@ -174,12 +174,11 @@ impl RecvHalf {
         match ready!(body.poll_trailers(cx)) {
             Ok(Some(trailers)) => {
                 let limit = self.cell.shared.max_header_list_size;
-                let status = response::trailers(trailers, limit);
-                let status = match self.decoder.finish() {
-                    Err(cut) if status.code() == Code::Ok => cut.into(),
-                    _ => status,
-                };
-                self.end_well_or(status);
+                // A status of its own says more than that a message was cut short.
+                let outcome = response::trailers(trailers, limit).and_then(|trailers| {
+                    self.decoder.finish().map(|()| trailers).map_err(Into::into)
+                });
+                self.end_as(outcome);
             }
             Ok(None) => {
                 let text = "server closed the stream without sending trailers";
@@ -191,13 +190,14 @@ impl RecvHalf {
     }
 
     /// The server has said how the call ended.
-    fn end_well_or(&mut self, mut status: Status) {
-        if status.code() == Code::Ok {
-            self.trailers = std::mem::take(status.metadata_mut());
-            self.state = State::Ended(Ok(()));
-            self.cell.end(None);
-        } else {
-            self.end_with(status, None);
+    fn end_as(&mut self, outcome: Result<MetadataMap, Status>) {
+        match outcome {
+            Ok(trailers) => {
+                self.trailers = trailers;
+                self.state = State::Ended(Ok(()));
+                self.cell.end(None);
+            }
+            Err(status) => self.end_with(status, None),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The connection's one task: drives h2 over the tap, and ends it.
 //!
 //! ```text
-//!   poll h2 ──► flush the tap ──► look at the facts ──► wait
-//!      │                              │
+//!   poll h2 ──► flush, a turn later ──► look at the facts ──► wait
+//!      │                                    │
 //!      │  closed, or drained, or the wish to close
-//!      ▼                              ▼
+//!      ▼                                    ▼
 //!   end: tell the streams ──► GOAWAY ──► flush, at most 1 s ──► close the socket
 //! ```
 
@@ -32,6 +32,8 @@ pub(super) struct ConnectionTask {
     shared: Arc<Shared>,
     /// The limit that the gate goes by.
     limit: u32,
+    /// What h2 wrote in the turn before waits to be flushed in this one.
+    is_flush_due: bool,
     /// Runs since the wire ended in one direction.
     last_words: Option<Pin<Box<Sleep>>>,
 }
@@ -47,6 +49,7 @@ impl ConnectionTask {
             h2,
             tap,
             shared,
+            is_flush_due: false,
             last_words: None,
         }
     }
@@ -62,7 +65,7 @@ impl ConnectionTask {
             return Poll::Ready(Closed::Local(status));
         }
         let polled = Pin::new(&mut self.h2).poll(cx);
-        let _ = self.tap.poll_flush(cx);
+        self.flush(cx);
         self.look();
         if let Poll::Ready(result) = polled {
             return Poll::Ready(self.closed(result.err()));
@@ -71,6 +74,18 @@ impl ConnectionTask {
             return Poll::Ready(self.drained());
         }
         self.poll_last_words(cx)
+    }
+
+    /// Writes what h2 has written, one turn of the scheduler later: calls that are ready to go meanwhile
+    /// leave in the same write.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if !self.is_flush_due && self.tap.has_unwritten() {
+            self.is_flush_due = true;
+            cx.waker().wake_by_ref();
+        } else {
+            self.is_flush_due = false;
+            let _ = self.tap.poll_flush(cx);
+        }
     }
 
     /// Carries what the tap has learnt to where it matters.

@@ -106,7 +106,6 @@ impl TapHandle {
     }
 
     /// Whether there is something to flush.
-    #[cfg(test)]
     pub(crate) fn has_unwritten(&self) -> bool {
         !self.0.lock().outgoing.is_empty()
     }

@@ -114,7 +114,6 @@ impl Outgoing {
         self.is_broken
     }
 
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
