@@ -26,7 +26,7 @@ use crate::cancellation::CallEnd;
 /// A call on its way to its handler. Dropping it unanswered resets its stream.
 #[derive(Debug)]
 pub struct IncomingCall {
-    pub(crate) incoming: Incoming,
+    pub(crate) incoming: Box<Incoming>,
     pub(crate) limits: MessageLimits,
     pub(crate) connection: Arc<ConnectionContext>,
 }
@@ -98,50 +98,33 @@ impl IncomingCall {
     /// Runs the handler that `work` makes, in a task of its own, and sends what it gives.
     pub(crate) fn start<F, R>(self, work: impl FnOnce(Input) -> F + Send + 'static)
     where
-        F: Future<Output = Result<R, Status>> + Send,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
         R: Reply,
     {
-        tokio::spawn(async move {
-            let Incoming {
-                mut head,
-                receiver,
-                responder,
-                permit,
-                ..
-            } = self.incoming;
-            let metadata = std::mem::take(&mut head.metadata);
-            let now = Instant::now();
-            let deadline = head.timeout().and_then(|timeout| now.checked_add(timeout));
-            let context = Arc::new(CallContext {
-                head,
-                connection: self.connection,
-                deadline,
-                end: CallEnd::default(),
-            });
-            let timer = pin!(deadline.map(tokio::time::sleep_until));
-            let mut attendant = Attendant {
-                responder,
-                context: Arc::clone(&context),
-                timer,
-                orphaned: None,
-                limits: self.limits,
-                _permit: permit,
-            };
-            let limit = self.limits.receive;
-            let input = Input {
-                context,
-                metadata,
-                receiver,
-                limit,
-            };
-            let handled = attendant.attend(async move { work(input).await }).await;
-            let ending = match handled {
-                Ok(Ok(reply)) => reply.send(&mut attendant).await,
-                Ok(Err(status)) => Err(Halt::Status(status)),
-                Err(halt) => Err(halt),
-            };
-            attendant.conclude(ending);
-        });
+        // A task is moved several times before it runs. This one is large, so it is boxed.
+        tokio::spawn(Box::pin(self.run(work)));
+    }
+
+    async fn run<F, R>(self, work: impl FnOnce(Input) -> F)
+    where
+        F: Future<Output = Result<R, Status>>,
+        R: Reply,
+    {
+        let Self {
+            incoming,
+            limits,
+            connection,
+        } = self;
+        let timeout = incoming.head.timeout();
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let timer = pin!(deadline.map(tokio::time::sleep_until));
+        let (mut attendant, input) = Attendant::of(*incoming, limits, connection, deadline, timer);
+        let ending = match attendant.attend(async { work(input).await }).await {
+            Ok(Ok(reply)) => reply.send(&mut attendant).await,
+            Ok(Err(status)) => Err(Halt::Status(status)),
+            Err(halt) => Err(halt),
+        };
+        attendant.conclude(ending);
     }
 }
 
@@ -158,7 +141,46 @@ pub(crate) struct Attendant<'a> {
     _permit: Permit,
 }
 
-impl Attendant<'_> {
+impl<'a> Attendant<'a> {
+    fn of(
+        incoming: Incoming,
+        limits: MessageLimits,
+        connection: Arc<ConnectionContext>,
+        deadline: Option<Instant>,
+        timer: Pin<&'a mut Option<Sleep>>,
+    ) -> (Self, Input) {
+        let Incoming {
+            mut head,
+            receiver,
+            responder,
+            permit,
+            ..
+        } = incoming;
+        let metadata = std::mem::take(&mut head.metadata);
+        let context = Arc::new(CallContext {
+            head,
+            connection,
+            deadline,
+            end: CallEnd::default(),
+        });
+        let attendant = Self {
+            responder,
+            context: Arc::clone(&context),
+            timer,
+            orphaned: None,
+            limits,
+            _permit: permit,
+        };
+        let limit = limits.receive;
+        let input = Input {
+            context,
+            metadata,
+            receiver,
+            limit,
+        };
+        (attendant, input)
+    }
+
     pub(crate) fn limits(&self) -> MessageLimits {
         self.limits
     }

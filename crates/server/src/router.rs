@@ -56,7 +56,7 @@ impl Router {
     }
 
     /// Hands a call to its service, or refuses it.
-    pub(crate) fn dispatch(&self, incoming: Incoming, connection: &Arc<ConnectionContext>) {
+    pub(crate) fn dispatch(&self, incoming: Box<Incoming>, connection: &Arc<ConnectionContext>) {
         let path = incoming.head.shared_path();
         let path = path.as_str();
         tracing::trace!(target: "server", path, "call");

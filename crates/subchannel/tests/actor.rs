@@ -65,8 +65,8 @@ impl Fixture {
 
     async fn ready(&mut self, listener: &mut MemoryListener) -> BoxIo {
         self.subchannel().connect();
-        let mut io = listener.accept().await.unwrap();
-        io.write_all(&SETTINGS).await.unwrap();
+        let mut io = listener.accept().await.expect("somebody connects");
+        io.write_all(&SETTINGS).await.expect("somebody reads");
         self.expect(Connecting).await;
         self.expect(Ready).await;
         io

@@ -146,7 +146,7 @@ async fn too_many_unfinished_handshakes_are_closed() {
     drop(slow);
     settle().await;
     let client = world.client().await;
-    assert_eq!(client.unary("Echo", &"hi".to_owned()).await.status(), "0 ");
+    assert_eq!(client.unary("Echo", &"hi".to_owned()).await.status(), "0");
     drop((client, third));
     world.end().await;
 }

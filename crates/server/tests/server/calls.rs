@@ -22,10 +22,7 @@ async fn the_four_kinds_answer() {
     assert_eq!(reply.message::<String>(), "hi");
     assert_eq!(reply.http, 200);
     let reply = client.unary("Count", &1000_u32).await;
-    assert_eq!(
-        (reply.messages.len(), reply.status().as_str()),
-        (1000, "0 ")
-    );
+    assert_eq!((reply.messages.len(), reply.status().as_str()), (1000, "0"));
     let three = ["a", "b", "c"].map(text);
     let reply = client.send_all(request("Collect"), three.clone()).await;
     assert_eq!(reply.message::<String>(), "abc");
@@ -120,7 +117,7 @@ async fn a_stream_that_fails_gives_its_messages_first() {
     let reply = client.unary("Broken", &"ok".to_owned()).await;
     assert_eq!(
         (reply.status().as_str(), reply.field("x-total")),
-        ("0 ", "2")
+        ("0", "2")
     );
     drop(client);
     world.end().await;

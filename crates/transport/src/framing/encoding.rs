@@ -1,6 +1,8 @@
 //! `grpc-encoding`: how the messages of one direction of a call are compressed.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// What this side can decompress, as `grpc-accept-encoding` says it.
 pub const ACCEPTED_ENCODINGS: &str = "identity";
@@ -19,7 +21,7 @@ pub enum Encoding {
 impl Encoding {
     /// Reads `grpc-encoding` from the headers of a call.
     pub fn of(headers: &HeaderMap) -> Self {
-        match headers.get("grpc-encoding").map(|value| value.as_bytes()) {
+        match headers.get(GRPC_ENCODING).map(|value| value.as_bytes()) {
             None | Some(b"" | b"identity") => Self::Identity,
             Some(name) => Self::Unknown(String::from_utf8_lossy(name).into_owned()),
         }

@@ -11,6 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, reque
 use super::CallHead;
 use crate::framing::{Encoding, FramingError};
 
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
 /// A longer time than this is no limit: thirty years.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
@@ -41,7 +45,8 @@ pub(super) fn admit(parts: request::Parts, header_limit: u32) -> Result<CallHead
     let timeout = timeout(&mut headers)?;
     let user_agent = headers.remove(header::USER_AGENT);
     let encoding = Encoding::of(&headers);
-    for reserved in ["te", "grpc-encoding", "grpc-accept-encoding"] {
+    // What is left are the application's, but for what a proxy may have added.
+    for reserved in [header::TE, GRPC_ENCODING, GRPC_ACCEPT_ENCODING] {
         headers.remove(reserved);
     }
     let metadata =
@@ -114,7 +119,7 @@ fn is_grpc(content_type: &[u8]) -> bool {
 }
 
 fn timeout(headers: &mut HeaderMap) -> Result<Option<Duration>, Refusal> {
-    let Some(value) = headers.remove("grpc-timeout") else {
+    let Some(value) = headers.remove(GRPC_TIMEOUT) else {
         return Ok(None);
     };
     let timeout = decode_timeout(value.as_bytes());

@@ -81,7 +81,7 @@ impl ServerConnection {
     /// again at once after each call, and calls are to be worked on elsewhere. With as many handlers
     /// running as [`ServerOptions::max_concurrent_streams`] no more calls come out, while those that
     /// run go on.
-    pub async fn accept(&mut self) -> Option<Incoming> {
+    pub async fn accept(&mut self) -> Option<Box<Incoming>> {
         poll_fn(|cx| {
             let accepted = self.poll_accept(cx);
             if !matches!(accepted, Poll::Ready(Some(_))) {
@@ -122,7 +122,7 @@ impl ServerConnection {
         self.ended.as_deref().unwrap_or_default()
     }
 
-    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {
         if self.ended.is_some() {
             return Poll::Ready(None);
         }
@@ -167,7 +167,7 @@ impl ServerConnection {
         &mut self,
         request: Request<RecvStream>,
         mut respond: SendResponse<Bytes>,
-    ) -> Option<Incoming> {
+    ) -> Option<Box<Incoming>> {
         if self.drain.is_refusing() {
             respond.send_reset(Reason::REFUSED_STREAM);
             return None;
@@ -176,12 +176,13 @@ impl ServerConnection {
         let facts = self.tap.facts();
         let (parts, body) = request.into_parts();
         match admit(parts, self.header_limit) {
-            Ok(head) => Some(Incoming {
+            // Boxed once, for it changes hands often on its way to its handler.
+            Ok(head) => Some(Box::new(Incoming {
                 head,
                 receiver: Receiver::new(body),
                 responder: Responder::new(respond, Arc::clone(facts)),
                 permit: self.place.take()?,
-            }),
+            })),
             Err(Refusal { http, status }) => {
                 tracing::debug!(target: "server", client = %self.peer, %status, "call refused");
                 refuse(respond, http, status, facts);
@@ -204,7 +205,11 @@ impl ServerConnection {
             .push_goaway(self.last_stream, Reason::NO_ERROR, &debug);
     }
 
-    fn end(&mut self, how: Result<(), String>, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+    fn end(
+        &mut self,
+        how: Result<(), String>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Box<Incoming>>> {
         let reason = match (self.tap.facts().end(), how) {
             (Some(WireEnd::Violation(violation)), _) => {
                 denounce(&self.tap, self.last_stream, &violation, cx);

@@ -146,13 +146,13 @@ impl Reply {
         value.map_or("absent", |value| value.to_str().unwrap())
     }
 
-    /// Number and text: `5 not there`.
+    /// Number and text: `5 not there`; the number alone if there is no text.
     pub(crate) fn status(&self) -> String {
-        format!(
-            "{} {}",
-            self.field("grpc-status"),
-            self.field("grpc-message")
-        )
+        let number = self.field("grpc-status");
+        match self.fields().contains_key("grpc-message") {
+            true => format!("{number} {}", self.field("grpc-message")),
+            false => number.to_owned(),
+        }
     }
 
     /// The only message of a call that ended well.
