@@ -105,6 +105,7 @@ impl IncomingCall {
         tokio::spawn(Box::pin(self.run(work)));
     }
 
+    /// `work` itself is not the user's, only the future it makes is.
     async fn run<F, R>(self, work: impl FnOnce(Input) -> F)
     where
         F: Future<Output = Result<R, Status>>,
@@ -119,7 +120,7 @@ impl IncomingCall {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let timer = pin!(deadline.map(tokio::time::sleep_until));
         let (mut attendant, input) = Attendant::of(*incoming, limits, connection, deadline, timer);
-        let ending = match attendant.attend(async { work(input).await }).await {
+        let ending = match attendant.attend(pin!(work(input))).await {
             Ok(Ok(reply)) => reply.send(&mut attendant).await,
             Ok(Err(status)) => Err(Halt::Status(status)),
             Err(halt) => Err(halt),
@@ -186,8 +187,10 @@ impl<'a> Attendant<'a> {
     }
 
     /// Polls `work`, which is the user's, until it is done or the call is.
-    pub(crate) async fn attend<F: Future>(&mut self, work: F) -> Result<F::Output, Halt> {
-        let mut work = pin!(work);
+    pub(crate) async fn attend<F: Future>(
+        &mut self,
+        mut work: Pin<&mut F>,
+    ) -> Result<F::Output, Halt> {
         poll_fn(|cx| {
             // Nothing is seen of a future again that has panicked.
             let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));

@@ -63,7 +63,7 @@ where
     H: FnOnce(Request<Streaming<T>>) -> F + Send + 'static,
     F: Future<Output = Result<Response<ResponseStream<U>>, Status>> + Send + 'static,
 {
-    call.start(|input| handler(stream(input)));
+    call.start(|input| async move { handler(stream(input)).await });
 }
 
 /// Answers a call of a method that the service does not have: UNIMPLEMENTED.

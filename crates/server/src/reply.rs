@@ -1,7 +1,7 @@
 //! What a handler gives, on its way to the client.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -45,7 +45,7 @@ impl<T: Message + 'static> Reply for Response<ResponseStream<T>> {
         loop {
             let waits_for_headers = !attendant.is_started();
             let gathering = poll_fn(|cx| gather(stream.as_mut(), limit, waits_for_headers, cx));
-            let Batch { framed, end } = attendant.attend(gathering).await?;
+            let Batch { framed, end } = attendant.attend(pin!(gathering)).await?;
             if framed.is_empty() && end.is_none() {
                 attendant.start(MetadataMap::new());
             } else if !framed.is_empty() {

@@ -39,7 +39,7 @@ mod tests {
         let of = |value: &'static str| {
             let value = HeaderValue::from_static(value);
             Encoding::of(&HeaderMap::from_iter([(
-                http::HeaderName::from_static("grpc-encoding"),
+                HeaderName::from_static("grpc-encoding"),
                 value,
             )]))
         };
