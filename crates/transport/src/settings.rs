@@ -51,6 +51,10 @@ pub(crate) const CLIENT_DATA_FRAME_BUDGET: usize = 64 * 1024 * 1024;
 /// The same at the server.
 pub(crate) const SERVER_DATA_FRAME_BUDGET: usize = 16 * 1024 * 1024;
 
+/// How many streams that the client has reset may wait at a server to be looked at. A client that cancels
+/// calls as fast as it makes them is no attacker; about 1 KiB each is what it can cost.
+pub(crate) const SERVER_RESETS_WAITING: usize = 4_096;
+
 /// How many streams a server resets for the client's errors in the life of a connection.
 pub(crate) const SERVER_LOCAL_ERROR_RESETS: usize = 10_000;
 

@@ -3,7 +3,9 @@
 
 mod rig;
 
+mod arbitrary;
 mod calls;
+mod cancelling;
 mod ends;
 mod flow;
 mod goaway;
