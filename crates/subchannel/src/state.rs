@@ -13,6 +13,10 @@
 //! A subchannel never connects by itself: from IDLE it waits for a policy's [`Input::Connect`]. A lost
 //! connection is no failure: it goes to IDLE, and the policy decides what is next (gRFC A62). What is not
 //! in the picture does not happen: [`next`] answers `None`, and nobody is told anything.
+//!
+//! This is the sixth stop of the reading path: attempts become a connection. Exercise: gRFC A105 gives a
+//! subchannel several connections, and lets it go from READY to CONNECTING when it loses them. Which pairs
+//! of state and input change in the matrix of the tests?
 
 use std::fmt;
 

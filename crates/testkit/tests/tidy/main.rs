@@ -102,3 +102,9 @@ fn every_test_that_a_page_names_exists() {
     let tests = pages::test_names(&workspace::rust_files());
     assert_none(&pages::missing_tests(&workspace::pages(), &tests));
 }
+
+#[test]
+fn every_stop_of_the_reading_path_has_a_picture_and_an_exercise() {
+    let readme = workspace::TextFile::new("README.md", workspace::read("README.md"));
+    assert_none(&pages::bare_stops(&readme, &workspace::rust_files()));
+}

@@ -30,10 +30,10 @@ pub(crate) fn missing_tests(pages: &[TextFile], tests: &BTreeSet<String>) -> Vec
     let mut violations = Vec::new();
     for page in pages {
         for (line, text, target) in links(&page.text) {
-            let Some(name) = test_name(&text, &target) else {
+            let path = from_root(&page.path, &target);
+            let Some(name) = test_name(&text, &path) else {
                 continue;
             };
-            let path = from_root(&page.path, &target);
             if !tests.contains(&format!("{path} {name}")) {
                 violations.push(Violation {
                     file: page.path.clone(),
@@ -45,6 +45,41 @@ pub(crate) fn missing_tests(pages: &[TextFile], tests: &BTreeSet<String>) -> Vec
         }
     }
     violations
+}
+
+/// Files that a page's numbered list links to, the stops of a reading path, and that do not open with a
+/// picture and an exercise.
+pub(crate) fn bare_stops(page: &TextFile, files: &[TextFile]) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut is_in_list = false;
+    for (index, line) in page.text.lines().enumerate() {
+        let is_item = line
+            .split_once(". ")
+            .is_some_and(|(n, _)| n.parse::<u8>().is_ok());
+        is_in_list = is_item || (is_in_list && line.starts_with(' '));
+        for (_, _, target) in links(line).into_iter().filter(|_| is_in_list) {
+            let path = from_root(&page.path, &target);
+            let opening = files.iter().find(|file| file.path == path).map(opening);
+            let opening = opening.unwrap_or_default();
+            for (sign, what) in [("```text", "a picture"), ("Exercise", "an exercise")] {
+                if !opening.contains(sign) {
+                    violations.push(Violation {
+                        file: page.path.clone(),
+                        line: index + 1,
+                        what: format!("{path} does not open with {what}"),
+                        reason: "a stop of the reading path teaches: see, then do".to_owned(),
+                    });
+                }
+            }
+        }
+    }
+    violations
+}
+
+/// The `//!` comment at the top of a file.
+fn opening(file: &TextFile) -> String {
+    let lines = file.text.lines().take_while(|line| line.starts_with("//!"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Every test, as its file's path, a space and its name.
@@ -66,13 +101,13 @@ pub(crate) fn test_names(files: &[TextFile]) -> BTreeSet<String> {
     names
 }
 
-/// The name in ``[`a_name`](path.rs)``: a link from code to a Rust file whose text is a function's name of
+/// The name in ``[`a_name`](path.rs)``: a link to a Rust file of a crate whose text is a function's name of
 /// at least two words, as a test's is.
-fn test_name(text: &str, target: &str) -> Option<String> {
+fn test_name(text: &str, path: &str) -> Option<String> {
     let name = text.strip_prefix('`')?.strip_suffix('`')?;
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     let is_name = name.contains('_') && name.chars().all(is_word);
-    (is_name && target.ends_with(".rs")).then(|| name.to_owned())
+    (is_name && path.starts_with("crates/") && path.ends_with(".rs")).then(|| name.to_owned())
 }
 
 /// Every `[text](target)` with its line.
@@ -147,8 +182,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_without_an_exercise_is_found() {
+        let readme = &page(
+            "README.md",
+            "Stops:\n\n1. [a](a.rs),\n   [b](b.rs): x\n\n[c](c.rs)\n",
+        )[0];
+        let files = [
+            TextFile::new("a.rs", "//! ```text\n//! ```\n//! Exercise: try.\n"),
+            TextFile::new("b.rs", "//! ```text\n//! ```\n\n// Exercise: too late.\n"),
+        ];
+        let found = bare_stops(readme, &files);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].line, 4);
+        assert_eq!(bare_stops(readme, &files[..1]).len(), 2);
+    }
+
+    #[test]
     fn a_link_to_a_file_is_not_taken_for_a_test() {
-        let text = "[`pick_first.rs`](a.rs) [`Status`](b.rs) [`echo`](c.rs)";
+        let text = "[`pick_first.rs`](crates/a.rs) [`Status`](crates/b.rs) [`echo`](crates/c.rs) \
+                    [`custom_load_balancer`](examples/custom_load_balancer.rs)";
         assert_eq!(missing_tests(&page("x.md", text), &BTreeSet::new()), []);
     }
 }
