@@ -10,7 +10,28 @@
 //!      BoxIo                a byte stream, from a Connector
 //! ```
 //!
-//! Knows connections and calls, but neither channels nor policies.
+//! Knows connections and calls, but neither channels nor policies. A call becomes a status in
+//! `status.rs`, the last stop of the reading path.
+//!
+//! # Settings
+//!
+//! Nothing is left to a default of h2's. Those marked with a star can be set, by
+//! [`ClientOptions`](client::ClientOptions) and [`ServerOptions`](server::ServerOptions).
+//!
+//! | setting | client | server | why |
+//! |---|---|---|---|
+//! | server push | off | – | gRPC has none |
+//! | concurrent streams | the server's limit; 100 until it is known | 100 * | a handler each |
+//! | window of a stream | 65,535 bytes * | 65,535 bytes * | |
+//! | window of the connection | 16 MiB * | 16 MiB * | streams that nobody reads must not starve others |
+//! | largest frame | 16 KiB | 16 KiB | streams take turns |
+//! | header list | 16 KiB * | 16 KiB * | h2 is given four times that: beyond its own limit it cuts silently |
+//! | HPACK table | 4 KiB | 4 KiB | |
+//! | data queued in h2, a stream | 64 KiB | 64 KiB | |
+//! | h2's budget for small DATA frames | 64 MiB | 16 MiB | its default closes healthy connections |
+//! | streams that h2 itself resets | unlimited | 10,000 a connection | its default counts a whole life |
+//! | reset streams remembered | 1,000, 10 s | 1,000, 10 s | late frames are ignored |
+//! | PINGs, SETTINGS, RST_STREAMs, idle frames | limits of the frame tap, per 10 s | the same | h2 has none |
 
 pub mod client;
 mod connect;

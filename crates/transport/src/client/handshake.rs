@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::Reason;
 use h2::client::{self, SendRequest};
 use highball_core::{Address, Status};
 use http::HeaderValue;
@@ -123,13 +124,13 @@ fn watch_goaway(shared: &Arc<Shared>) {
             code: goaway.code,
             debug: goaway.debug.clone(),
         };
-        tracing::debug!(
-            target: "transport",
-            address = %shared.address,
-            last_stream = goaway.last_stream,
-            reason = %lost,
-            "goaway received"
-        );
+        let (address, last_stream) = (&shared.address, goaway.last_stream);
+        if goaway.code == Reason::ENHANCE_YOUR_CALM {
+            // The server finds fault with this client: somebody should look at its settings.
+            tracing::warn!(target: "transport", %address, last_stream, reason = %lost, "goaway received");
+        } else {
+            tracing::debug!(target: "transport", %address, last_stream, reason = %lost, "goaway received");
+        }
         shared.lose(lost);
     });
 }

@@ -215,3 +215,53 @@ async fn the_peers_limit_is_never_exceeded() {
         assert_eq!(call.await.unwrap().unwrap()[..], [number as u8]);
     }
 }
+
+/// Answers with the request's headers in their order.
+async fn headers((request, mut respond): Incoming) {
+    let names = request
+        .headers()
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value.to_str().unwrap()));
+    let said = format!(
+        "{} {} {}",
+        request.method(),
+        request.uri(),
+        names.collect::<Vec<_>>().join(" ")
+    );
+    let response = Response::builder()
+        .header("content-type", "application/grpc")
+        .header("grpc-status", "5")
+        .header("grpc-message", said);
+    respond
+        .send_response(response.body(()).unwrap(), true)
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_headers_come_in_grpcs_order() {
+    let network = MemoryNetwork::new();
+    server(
+        network.listen("server"),
+        h2::server::Builder::new(),
+        headers,
+    );
+    let (connection, _end) = client(&network).await;
+    let mut head = head();
+    head.timeout = Some(Duration::from_nanos(1_500_000_001));
+    head.previous_attempts = 2;
+    head.metadata.append("b", "1").unwrap();
+    head.metadata.append("a-bin", "x").unwrap_err();
+    head.metadata.append_bin("a-bin", b"x").unwrap();
+    head.metadata.append("b", "2").unwrap();
+    let slot = connection.slot().await.unwrap();
+    let (_send, mut recv) = connection.open(slot, head).unwrap();
+    let ended = recv.message().await.unwrap_err();
+    assert_eq!(
+        ended.status.message(),
+        concat!(
+            "POST http://server/echo.Echo/Echo content-type=application/grpc user-agent=highball/",
+            env!("CARGO_PKG_VERSION"),
+            " te=trailers grpc-previous-rpc-attempts=2 grpc-timeout=1500001u b=1 b=2 a-bin=eA"
+        )
+    );
+}

@@ -215,3 +215,26 @@ async fn e4_e17_ten_thousand_cancelled_calls_with_late_data_leave_the_connection
     assert_eq!(rig.connection.streams(), 0);
     assert_eq!(rig.network.connections("server"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_timeout_takes_no_place_in_the_header_table() {
+    let mut rig = Rig::new(&[]).await;
+    let mut sizes = Vec::new();
+    for timeout in [
+        Some(Duration::from_secs(5)),
+        Some(Duration::from_secs(5)),
+        None,
+    ] {
+        let slot = rig.connection.slot().await.unwrap();
+        let mut head = head();
+        head.timeout = timeout;
+        let _halves = rig.connection.open(slot, head).unwrap();
+        let headers = |frame: &Frame| matches!(frame, Frame::Headers { .. });
+        let Frame::Headers { block, .. } = rig.peer.until(headers).await else {
+            continue;
+        };
+        sizes.push(block.len());
+    }
+    // Indexed, it would take one byte the second time.
+    assert!(sizes[1] > sizes[2] + "5000000u".len() / 2, "{sizes:?}");
+}
