@@ -129,6 +129,9 @@
 //! Deliberately absent: tokio, sockets, clocks, and any knowledge of resolvers. The driver of a channel
 //! holds a [`Tree`], applies its commands, and tells it what came of them.
 
+// A new state or event must be thought about wherever the old ones are.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod pick_first;
 
 mod command;

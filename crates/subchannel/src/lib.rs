@@ -20,6 +20,9 @@
 //! Deliberately absent: policies (whoever reports are for), re-resolution (a policy asks for it), retries
 //! of its own accord (from IDLE it waits to be asked).
 
+// A new state or event must be thought about wherever the old ones are.
+#![warn(clippy::wildcard_enum_match_arm)]
+
 mod state;
 
 mod link;

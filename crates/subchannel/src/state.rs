@@ -84,9 +84,10 @@ impl State {
 
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.connectivity().fmt(f)?;
         match self {
-            Self::TransientFailure(status) => write!(f, "TRANSIENT_FAILURE, last error: {status}"),
-            other => other.connectivity().fmt(f),
+            Self::TransientFailure(status) => write!(f, ", last error: {status}"),
+            Self::Idle | Self::Connecting | Self::Ready | Self::Shutdown => Ok(()),
         }
     }
 }

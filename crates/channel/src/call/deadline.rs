@@ -3,7 +3,9 @@
 //! A deadline covers everything: name resolution, picking, waiting for a stream, sending and receiving.
 //! Each of these stages is awaited under it, so that the status can say which one it cut short.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use highball_core::Status;
@@ -53,9 +55,14 @@ impl Deadline {
         let Some(deadline) = self.0 else {
             return Ok(future.await);
         };
-        tokio::time::timeout_at(deadline, future)
-            .await
-            .map_err(|_| exceeded(&stage()))
+        let mut future = pin!(future);
+        // Most stages take no time at all: they pay for no timer.
+        match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+            Poll::Ready(output) => Ok(output),
+            Poll::Pending => tokio::time::timeout_at(deadline, future)
+                .await
+                .map_err(|_| exceeded(&stage())),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use highball_channel::{Code, ConnectivityState, Request};
-use highball_channel::{Endpoint, resolver::Resolution};
+use highball_channel::resolver::Resolution;
+use highball_channel::{Channel, Code, ConnectivityState, Endpoint, Request, Status};
+use highball_echo::EchoClient;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::world::{A, B, World, message, nothing_is_left, sequence, settle, who, who_with};
@@ -15,14 +17,37 @@ async fn while_the_second_server_is_down_no_call_fails_and_when_it_is_back_the_r
     let mut world = World::with_two_servers();
     let channel = world.settled(EVERY_THIRD).await;
     assert_eq!(sequence(&channel, 6).await, "FFSFFS");
+    let in_flight = three_in_flight(&channel).await;
     world.kill(B).await;
     settle().await;
+    let ended: Vec<_> = in_flight.iter().map(JoinHandle::is_finished).collect();
+    assert_eq!(
+        ended,
+        [false, false, true],
+        "only the call on the killed server has ended"
+    );
+    in_flight.iter().for_each(JoinHandle::abort);
     assert_eq!(sequence(&channel, 30).await, "F".repeat(30));
     world.start(B);
     // The backoff of the failed attempts runs out.
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(sequence(&channel, 9).await, "FFSFFSFFS");
     nothing_is_left(world, channel).await;
+}
+
+/// Three calls that do not end by themselves: one round, so the last is on the second server.
+async fn three_in_flight(channel: &Channel) -> Vec<JoinHandle<Status>> {
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let echo = EchoClient::new(channel.clone());
+        let requests = Request::new(futures::stream::pending());
+        let call = async move { echo.client_streaming_echo(requests).await };
+        calls.push(tokio::spawn(async {
+            call.await.expect_err("it has no end of its own")
+        }));
+        settle().await;
+    }
+    calls
 }
 
 #[tokio::test(start_paused = true)]

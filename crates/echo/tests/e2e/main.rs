@@ -3,7 +3,9 @@
 
 mod bad_config;
 mod cancellation;
+mod control_plane;
 mod deadlines;
+mod health;
 mod idleness;
 mod kinds;
 mod life;

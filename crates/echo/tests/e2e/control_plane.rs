@@ -1,0 +1,445 @@
+//! What policies, pickers and resolvers may do to calls, and what they may not.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use highball_channel::policy::{
+    CallInfo, ConfigError, Cx, Event, LbState, Outcome, PerEndpoint, Pick, PickFirst, Picker,
+    Policy, Registry, Selection, Update, pick_first,
+};
+use highball_channel::resolver::{
+    Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Updates,
+};
+use highball_channel::{Channel, Code, ConnectivityState, MetadataMap, Rejected, Request, Status};
+use highball_echo::{Echo, EchoClient, EchoRequest, EchoResponse, EchoServer};
+use highball_server::{Response, Server};
+
+use crate::world::{A, B, World, message, nothing_is_left, settle, who, who_with};
+
+/// What the policy under test does with a picker that its child would use.
+static HOOKS: Mutex<Option<Hook>> = Mutex::new(None);
+type Hook = Arc<dyn Fn(&dyn Picker, &CallInfo<'_>) -> Pick + Send + Sync>;
+
+/// One test at a time: each sets the hook for its own policy.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Puts a hook in front of its child's picker.
+#[derive(Debug)]
+struct Hooked(PerEndpoint<PickFirst>);
+
+impl Policy for Hooked {
+    const NAME: &'static str = "hooked";
+    type Config = ();
+
+    fn parse(_: &serde_json::Value, _: &Registry) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn new(_: &mut Cx<'_>) -> Self {
+        Self(PerEndpoint::new())
+    }
+
+    fn update(&mut self, update: Update<()>, cx: &mut Cx<'_>) -> Result<(), Rejected> {
+        let result = self
+            .0
+            .update(update.with_config(pick_first::Config::default()), cx);
+        self.publish(cx);
+        result
+    }
+
+    fn event(&mut self, event: Event, cx: &mut Cx<'_>) {
+        self.0.deliver(event, cx);
+        self.publish(cx);
+    }
+}
+
+impl Hooked {
+    fn publish(&mut self, cx: &mut Cx<'_>) {
+        if self.0.take_changed() {
+            let LbState {
+                connectivity,
+                picker,
+            } = self.0.aggregate(cx);
+            cx.publish(connectivity, HookedPicker(picker));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct HookedPicker(Arc<dyn Picker>);
+
+impl Picker for HookedPicker {
+    fn pick(&self, call: &CallInfo<'_>) -> Pick {
+        let hook = HOOKS.lock().expect("no test panics with it").clone();
+        hook.map_or_else(|| self.0.pick(call), |hook| hook(&*self.0, call))
+    }
+}
+
+fn hook(hook: impl Fn(&dyn Picker, &CallInfo<'_>) -> Pick + Send + Sync + 'static) {
+    *HOOKS.lock().expect("no test panics with it") = Some(Arc::new(hook));
+}
+
+fn unhook() {
+    *HOOKS.lock().expect("no test panics with it") = None;
+}
+
+fn hooked(world: &World) -> Channel {
+    let builder = world.builder().policy::<Hooked>();
+    let json = r#"{"loadBalancingConfig":[{"hooked":{}}]}"#;
+    builder
+        .default_service_config(json)
+        .build()
+        .expect("the policy is known")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a54_a_drop_fails_even_calls_that_wait_for_ready_and_illegal_codes_become_internal() {
+    let _turn = TURN.lock().await;
+    let world = World::with_two_servers();
+    let channel = hooked(&world);
+    for (dropped, expected) in [
+        (Status::unavailable("dropped"), "UNAVAILABLE: dropped"),
+        (
+            Status::not_found("nobody"),
+            "INTERNAL: received picker error with illegal status: NOT_FOUND: nobody",
+        ),
+    ] {
+        hook(move |_, _| Pick::Drop(dropped.clone()));
+        for wait in [false, true] {
+            let request = Request::new(message("x")).with_wait_for_ready(wait);
+            assert_eq!(
+                who_with(&channel, request).await.unwrap_err().to_string(),
+                expected
+            );
+        }
+    }
+    unhook();
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pickers_failure_is_unavailable_with_its_text() {
+    let _turn = TURN.lock().await;
+    let world = World::with_two_servers();
+    let channel = hooked(&world);
+    hook(|_, _| Pick::Fail(Status::not_found("no backend")));
+    assert_eq!(
+        who(&channel).await.unwrap_err().to_string(),
+        "UNAVAILABLE: no backend"
+    );
+    unhook();
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picker_that_panics_fails_its_call_and_no_other() {
+    let _turn = TURN.lock().await;
+    let world = World::with_two_servers();
+    let channel = hooked(&world);
+    hook(|_, _| panic!("oh no"));
+    let status = who(&channel).await.unwrap_err();
+    assert_eq!(
+        status.to_string(),
+        "INTERNAL: load balancing policy panicked: oh no"
+    );
+    unhook();
+    assert!(who(&channel).await.is_ok());
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_completion_hook_runs_once_whatever_becomes_of_the_call() {
+    let _turn = TURN.lock().await;
+    let mut world = World::with_two_servers();
+    let channel = hooked(&world);
+    who(&channel).await.unwrap();
+    let (sender, outcomes) = std::sync::mpsc::channel();
+    hook(move |picker, call| match picker.pick(call) {
+        Pick::Use(selection) => {
+            let sender = sender.clone();
+            let report = move |outcome: &Outcome| drop(sender.send(outcome.clone()));
+            Pick::Use(selection.on_done(report))
+        }
+        other => other,
+    });
+    let next = || outcomes.try_recv().expect("the hook has run");
+    who(&channel).await.unwrap();
+    let outcome = next();
+    assert_eq!(
+        (outcome.result, outcome.bytes_sent, outcome.bytes_received),
+        (Some(Ok(())), true, true)
+    );
+
+    let echo = EchoClient::new(channel.clone());
+    let stream = echo
+        .bidirectional_streaming_echo(Request::new(futures::stream::pending()))
+        .await;
+    settle().await;
+    drop(stream);
+    assert_eq!(next().result, None, "the call was dropped");
+
+    let requests = Request::new(futures::stream::pending::<EchoRequest>());
+    let failing = tokio::spawn(async move { echo.client_streaming_echo(requests).await });
+    settle().await;
+    world.kill(A).await;
+    world.kill(B).await;
+    assert!(failing.await.unwrap().is_err());
+    assert!(next().is_failure());
+    assert!(outcomes.try_recv().is_err(), "once each");
+    unhook();
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subchannel_that_is_not_ready_any_more_is_not_asked_for_again_until_the_next_picker() {
+    let _turn = TURN.lock().await;
+    let mut world = World::with_two_servers();
+    let channel = hooked(&world);
+    let chosen: Arc<Mutex<Option<Selection>>> = Arc::default();
+    let picks = Arc::new(AtomicUsize::new(0));
+    who(&channel).await.unwrap();
+    // Remembers the subchannel of one server, whatever becomes of it.
+    let (remembered, counted) = (chosen.clone(), picks.clone());
+    hook(move |picker, call| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut remembered = remembered.lock().expect("no test panics with it");
+        if let (None, Pick::Use(selection)) = (&*remembered, picker.pick(call)) {
+            *remembered = Some(selection);
+        }
+        match &*remembered {
+            Some(selection) => Pick::Use(Selection::new(selection.subchannel)),
+            None => Pick::Wait,
+        }
+    });
+    who(&channel).await.unwrap();
+    world.kill(A).await;
+    world.kill(B).await;
+    settle().await;
+    picks.store(0, Ordering::Relaxed);
+    let call = Request::new(message("x")).with_timeout(Duration::from_secs(60));
+    assert_eq!(
+        who_with(&channel, call).await.unwrap_err().code(),
+        Code::DeadlineExceeded
+    );
+    let asked = picks.load(Ordering::Relaxed);
+    assert!((1..50).contains(&asked), "asked {asked} times in a minute");
+    unhook();
+    nothing_is_left(world, channel).await;
+}
+
+/// Replies with all values of the key `k`, in order.
+struct Values;
+
+impl Echo for Values {
+    async fn unary_echo(
+        &self,
+        request: highball_server::Request<EchoRequest>,
+    ) -> Result<Response<EchoResponse>, Status> {
+        let values: Vec<_> = request.metadata().get_all("k").collect();
+        let mut metadata = MetadataMap::new();
+        metadata.insert("before", "headers")?;
+        let mut trailers = MetadataMap::new();
+        trailers.insert_bin("after-bin", b"\0trailers")?;
+        let reply = Response::new(EchoResponse {
+            message: values.join(" "),
+        });
+        Ok(reply.with_metadata(metadata).with_trailers(trailers))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_sees_the_applications_metadata_and_then_the_pickers() {
+    let _turn = TURN.lock().await;
+    let mut world = World::new();
+    world.start_with(
+        A,
+        Server::builder()
+            .add_service(EchoServer::new(Values))
+            .build(),
+    );
+    world.resolve(&[A]);
+    let channel = hooked(&world);
+    hook(|picker, call| match picker.pick(call) {
+        Pick::Use(mut selection) => {
+            let mut metadata = MetadataMap::new();
+            metadata.append("k", "picked").expect("it is a legal key");
+            selection.metadata = Some(Box::new(metadata));
+            Pick::Use(selection)
+        }
+        other => other,
+    });
+    let request = Request::new(message("x")).with_metadata("k", "1").unwrap();
+    let request = request.with_metadata("k", "2").unwrap();
+    let reply = EchoClient::new(channel.clone())
+        .unary_echo(request)
+        .await
+        .unwrap();
+    assert_eq!(reply.message().message, "1 2 picked");
+    assert_eq!(reply.metadata().get("before"), Some("headers"));
+    assert_eq!(
+        reply.trailers().get_bin("after-bin").as_deref(),
+        Some(&b"\0trailers"[..])
+    );
+    unhook();
+    nothing_is_left(world, channel).await;
+}
+
+/// Panics as soon as it is told anything.
+#[derive(Debug)]
+struct Panicking;
+
+impl Policy for Panicking {
+    const NAME: &'static str = "panicking";
+    type Config = ();
+
+    fn parse(_: &serde_json::Value, _: &Registry) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    fn new(_: &mut Cx<'_>) -> Self {
+        Self
+    }
+
+    fn update(&mut self, _: Update<()>, _: &mut Cx<'_>) -> Result<(), Rejected> {
+        panic!("no endpoints, please")
+    }
+
+    fn event(&mut self, _: Event, _: &mut Cx<'_>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_panics_fails_its_channel_loudly_and_no_other() {
+    let world = World::with_two_servers();
+    let json = r#"{"loadBalancingConfig":[{"panicking":{}}]}"#;
+    let builder = world
+        .builder()
+        .policy::<Panicking>()
+        .default_service_config(json);
+    let channel = builder.build().unwrap();
+    let other = world.channel(r#"{"pick_first":{}}"#);
+    for wait in [false, true] {
+        let request = Request::new(message("x")).with_wait_for_ready(wait);
+        let status = who_with(&channel, request).await.unwrap_err();
+        assert_eq!(
+            status.to_string(),
+            "INTERNAL: load balancing policy panicked: no endpoints, please"
+        );
+    }
+    assert_eq!(channel.state(), ConnectivityState::TransientFailure);
+    assert!(who(&other).await.is_ok());
+    channel.close().await;
+    nothing_is_left(world, other).await;
+}
+
+/// A resolver that panics once it runs.
+struct Doomed;
+
+impl ResolverFactory for Doomed {
+    fn scheme(&self) -> &str {
+        "doomed"
+    }
+
+    fn build(
+        &self,
+        _: &Target,
+        _: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, highball_channel::resolver::BadTarget> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl Resolver for Doomed {
+    fn run(self: Box<Self>, _: Updates) -> highball_channel::resolver::BoxFuture<'static, ()> {
+        Box::pin(async { panic!("lost the map") })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_panics_fails_its_calls_with_what_it_said() {
+    let world = World::new();
+    let channel = Channel::builder("doomed:///x")
+        .insecure()
+        .resolver(Doomed)
+        .build()
+        .unwrap();
+    let status = who(&channel).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(
+        status.message().contains("resolver panicked: lost the map"),
+        "{status}"
+    );
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_error_keeps_the_servers_that_are_known() {
+    let world = World::with_two_servers();
+    let channel = world.channel(r#"{"round_robin":{}}"#);
+    who(&channel).await.unwrap();
+    world.resolver.update(Resolution::error(Status::unavailable(
+        "the name service is down",
+    )));
+    assert!(world.resolver.verdict().await.is_err());
+    for _ in 0..4 {
+        who(&channel).await.unwrap();
+    }
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_error_at_first_fails_calls_with_its_text_and_heals() {
+    let mut world = World::new();
+    world.start(A);
+    world.resolver.update(Resolution::error(Status::unavailable(
+        "the name service is down",
+    )));
+    let channel = world.channel(r#"{"pick_first":{}}"#);
+    let status = who(&channel).await.unwrap_err();
+    assert_eq!(status.to_string(), "UNAVAILABLE: the name service is down");
+    assert_eq!(channel.state(), ConnectivityState::TransientFailure);
+    world.resolve(&[A]);
+    channel.wait_ready(Duration::from_secs(1)).await.unwrap();
+    assert!(who(&channel).await.is_ok());
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn servers_that_swap_lose_no_call() {
+    let mut world = World::new();
+    world.start(A);
+    world.resolve(&[A]);
+    let channel = world.channel(r#"{"pick_first":{}}"#);
+    assert_eq!(who(&channel).await.unwrap(), A);
+    world.start(B);
+    world.resolve(&[B]);
+    let mut answers = Vec::new();
+    for _ in 0..100 {
+        answers.push(who(&channel).await.expect("no call fails"));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(answers.last().map(String::as_str), Some(B));
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_is_switched_without_losing_a_call() {
+    let world = World::with_two_servers();
+    let config = |policy: &str| {
+        let json = format!(r#"{{"loadBalancingConfig":[{{"{policy}":{{}}}}]}}"#);
+        world
+            .resolver
+            .update(Resolution::new([A, B]).with_service_config(json));
+    };
+    config("pick_first");
+    let channel = world.builder().build().unwrap();
+    assert_eq!(who(&channel).await.unwrap(), A);
+    config("round_robin");
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        seen.insert(who(&channel).await.expect("no call fails"));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(seen.len(), 2, "both servers are used now");
+    nothing_is_left(world, channel).await;
+}

@@ -1,0 +1,164 @@
+//! Client-side health checking (gRFC A17), against a health service that the test speaks for.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use highball_channel::{Channel, ConnectivityState};
+use highball_echo::{EchoServer, EchoWithAddress};
+use highball_server::{IncomingCall, Request, Response, ResponseStream, Server, Service};
+use tokio::sync::watch;
+
+use crate::world::{A, World, nothing_is_left, settle, who};
+
+const SERVING: i32 = 1;
+const NOT_SERVING: i32 = 2;
+
+/// `HealthCheckRequest` and `HealthCheckResponse`: each has one field.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Asked {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Answer {
+    #[prost(int32, tag = "1")]
+    status: i32,
+}
+
+/// `grpc.health.v1.Health`, as far as `Watch` goes.
+struct Health(watch::Sender<i32>);
+
+impl Service for Health {
+    fn name(&self) -> &str {
+        "grpc.health.v1.Health"
+    }
+
+    fn call(&self, method: &str, call: IncomingCall) {
+        assert_eq!(method, "Watch");
+        let statuses = self.0.subscribe();
+        highball_server::server_streaming(call, async move |request: Request<Asked>| {
+            assert_eq!(request.message().service, "echo");
+            let changes =
+                futures::stream::unfold((statuses, true), async |(mut statuses, first)| {
+                    if !first {
+                        statuses.changed().await.ok()?;
+                    }
+                    let status = *statuses.borrow_and_update();
+                    Some((Ok(Answer { status }), (statuses, false)))
+                });
+            let stream: ResponseStream<Answer> = Box::pin(changes);
+            Ok(Response::new(stream))
+        });
+    }
+}
+
+fn channel(world: &World, service: &str) -> Channel {
+    let json = format!(
+        r#"{{"loadBalancingConfig":[{{"round_robin":{{}}}}],"healthCheckConfig":{service}}}"#
+    );
+    world
+        .builder()
+        .default_service_config(json)
+        .build()
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn echo() -> EchoServer<EchoWithAddress> {
+    EchoServer::new(EchoWithAddress::new(A))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a17_the_channel_follows_what_the_server_says_of_its_health() {
+    let mut world = World::new();
+    let (status, _) = watch::channel(NOT_SERVING);
+    let server = Server::builder()
+        .add_service(echo())
+        .add_service(Health(status.clone()))
+        .build();
+    world.start_with(A, server);
+    world.resolve(&[A]);
+    let channel = channel(&world, r#"{"serviceName":"echo"}"#);
+    let failure = who(&channel).await.unwrap_err().to_string();
+    assert_eq!(
+        failure,
+        "UNAVAILABLE: pickfirst: health check failure: \
+         connection active but health check failed. status=NOT_SERVING"
+    );
+    for (says, state) in [
+        (SERVING, ConnectivityState::Ready),
+        (NOT_SERVING, ConnectivityState::TransientFailure),
+        (SERVING, ConnectivityState::Ready),
+        (0, ConnectivityState::TransientFailure),
+    ] {
+        status.send_replace(says);
+        settle().await;
+        assert_eq!(channel.state(), state, "status {says}");
+        assert_eq!(
+            who(&channel).await.is_ok(),
+            state == ConnectivityState::Ready
+        );
+    }
+    assert_eq!(
+        world.network.connections(A),
+        1,
+        "bad health costs no connection"
+    );
+    drop(status);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a17_a_server_without_a_health_service_counts_as_healthy() {
+    let mut world = World::new();
+    world.start(A);
+    world.resolve(&[A]);
+    let channel = channel(&world, r#"{"serviceName":"echo"}"#);
+    channel.wait_ready(Duration::from_secs(1)).await.unwrap();
+    assert!(who(&channel).await.is_ok());
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a17_without_a_service_name_nobody_is_asked() {
+    let mut world = World::new();
+    let (status, watchers) = watch::channel(NOT_SERVING);
+    drop(watchers);
+    let server = Server::builder()
+        .add_service(echo())
+        .add_service(Health(status.clone()))
+        .build();
+    world.start_with(A, server);
+    world.resolve(&[A]);
+    let channel = channel(&world, "{}");
+    assert!(who(&channel).await.is_ok());
+    assert_eq!(status.receiver_count(), 0);
+    drop(status);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a17_the_watch_ends_with_the_channel() {
+    let mut world = World::new();
+    let (status, watchers) = watch::channel(SERVING);
+    drop(watchers);
+    let server = Server::builder()
+        .add_service(echo())
+        .add_service(Health(status.clone()))
+        .build();
+    world.start_with(A, server);
+    world.resolve(&[A]);
+    let channel = channel(&world, r#"{"serviceName":"echo"}"#);
+    let states = channel.states();
+    channel.wait_ready(Duration::from_secs(1)).await.unwrap();
+    assert_eq!(status.receiver_count(), 1);
+    channel.close().await;
+    settle().await;
+    assert_eq!(status.receiver_count(), 0);
+    assert_eq!(
+        states.collect::<Vec<_>>().await.last(),
+        Some(&ConnectivityState::Shutdown)
+    );
+    drop(status);
+    nothing_is_left(world, channel).await;
+}
