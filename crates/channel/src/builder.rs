@@ -30,7 +30,8 @@ const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// there are others, some credentials) must be chosen.
 ///
 /// ```
-/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use highball_channel::Channel;
 /// use highball_channel::resolver::{ManualResolver, Resolution};
 ///
@@ -44,7 +45,6 @@ const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// assert_eq!(channel.target(), "example:///echo");
 /// # Ok(())
 /// # }
-/// # tokio::runtime::Runtime::new().unwrap().block_on(doc()).unwrap();
 /// ```
 #[must_use = "a builder does nothing until it is built"]
 pub struct ChannelBuilder {

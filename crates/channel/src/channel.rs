@@ -23,13 +23,13 @@ use crate::picker_slot::PickerSlot;
 /// everything until the next. The channel closes when its last clone, call and stream are gone.
 ///
 /// ```
-/// # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use highball_channel::Channel;
 ///
 /// let channel = Channel::builder("dns:///echo.example.com:50051").insecure().build()?;
 /// # Ok(())
 /// # }
-/// # tokio::runtime::Runtime::new().unwrap().block_on(doc()).unwrap();
 /// ```
 #[derive(Clone, Debug)]
 pub struct Channel(Arc<Handle>);

@@ -16,7 +16,8 @@
 //! # Using it
 //!
 //! ```
-//! # async fn doc() -> Result<(), Box<dyn std::error::Error>> {
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use highball_channel::Channel;
 //!
 //! let channel = Channel::builder("dns:///echo.example.com:50051").insecure().build()?;
@@ -24,7 +25,6 @@
 //! // let reply = echo.unary_echo(EchoRequest { message: "hello".into() }).await?;
 //! # Ok(())
 //! # }
-//! # tokio::runtime::Runtime::new().unwrap().block_on(doc()).unwrap();
 //! ```
 //!
 //! # Extending it
@@ -37,15 +37,26 @@
 //!
 //! Eight stops, each a file that opens with a picture and an exercise:
 //!
-//! 1. [`resolver::Target`] (`resolver/target.rs`): a string becomes a target.
-//! 2. [`resolver::Dns`] (`resolver/dns.rs`): a target becomes endpoints.
-//! 3. [`ServiceConfig`] (`channel/service_config`): JSON becomes a choice of policy.
-//! 4. [`policy`] (`balancer/lib.rs`), [`policy::PerEndpoint`] (`balancer/per_endpoint.rs`) and the echo
-//!    crate's `custom_round_robin.rs`: endpoints become children.
-//! 5. [`policy::PickFirst`] (`balancer/pick_first`): children become attempts.
-//! 6. [`subchannel::State`] (`subchannel/state.rs`): attempts become a connection.
-//! 7. [`Channel`] (`channel/driver/turn.rs`, `channel/picker_slot.rs`): states become a picker.
-//! 8. [`Method`] (`channel/call`) and [`Status`] (`transport/status.rs`): a call becomes a status.
+//! 1. [`resolver/target.rs`](../src/highball_resolver/target.rs.html): a string becomes a
+//!    [target](resolver::Target).
+//! 2. [`resolver/dns.rs`](../src/highball_resolver/dns.rs.html): a target becomes
+//!    [endpoints](Endpoint).
+//! 3. [`channel/service_config`](../src/highball_channel/service_config/mod.rs.html): JSON becomes a
+//!    [choice of policy](policy::Choice).
+//! 4. [`balancer/lib.rs`](../src/highball_balancer/lib.rs.html),
+//!    [`balancer/per_endpoint.rs`](../src/highball_balancer/per_endpoint.rs.html) and
+//!    [`echo/custom_round_robin.rs`](../src/highball_echo/custom_round_robin.rs.html): endpoints become
+//!    [children](policy::PerEndpoint).
+//! 5. [`balancer/pick_first`](../src/highball_balancer/pick_first/mod.rs.html): children become
+//!    [attempts](policy::PickFirst).
+//! 6. [`subchannel/state.rs`](../src/highball_subchannel/state.rs.html): attempts become a
+//!    [connection](subchannel::State).
+//! 7. [`channel/driver/turn.rs`](../src/highball_channel/driver/turn.rs.html) and
+//!    [`channel/picker_slot.rs`](../src/highball_channel/picker_slot.rs.html): states become a
+//!    [picker](policy::Picker).
+//! 8. [`channel/call`](../src/highball_channel/call/mod.rs.html) and
+//!    [`transport/status.rs`](../src/highball_transport/status.rs.html): a call becomes a
+//!    [status](Status).
 //!
 //! # Watching it
 //!
