@@ -49,6 +49,13 @@
 //! its own or behind [`Request::run_to_end`]. A handler that panics ends its own call with INTERNAL and
 //! nothing else.
 //!
+//! # What it logs
+//!
+//! Events of the target `server`, with fields. `error`: a handler, a service or a connection's task panicked.
+//! `warn`: accepting failed, once per run of failures. `debug`: listening, connected and connection closed
+//! with client and reason, handshakes that failed, calls refused, cancelled, past their deadline or ended
+//! with an error, stops. `trace`: every call's start, and its end if it went well.
+//!
 //! Deliberately absent: policies and resolvers, and anything of the client.
 
 mod call;

@@ -106,6 +106,39 @@ async fn a_drain_that_was_acknowledged_waits_for_long_calls() {
     world.end().await;
 }
 
+/// Closing a socket that has unread bytes resets it, and that would cost the client its last replies.
+#[tokio::test(start_paused = true)]
+async fn the_server_reads_on_until_the_client_closes_for_a_second_at_most() {
+    for closes_after in [Duration::from_millis(300), Duration::from_secs(5)] {
+        let world = World::new();
+        let mut peer = world.raw().await;
+        settle().await;
+        let stopped = world.server.graceful_stop();
+        let started = Instant::now();
+        peer.next().await.unwrap();
+        let ping = peer.next().await.unwrap();
+        peer.frame(PING, 1, 0, &ping.payload).await;
+        assert_eq!(peer.next().await.unwrap().kind, GOAWAY);
+        assert_eq!(peer.next().await, None, "the server says no more");
+        let client = tokio::spawn(async move {
+            let until = started + closes_after;
+            while Instant::now() < until {
+                // Nothing that is written meanwhile fails.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                if started.elapsed() < Duration::from_millis(900) {
+                    peer.frame(PING, 0, 0, &[0; 8]).await;
+                }
+            }
+        });
+        stopped.await;
+        let waited = started.elapsed().as_millis();
+        let expected = closes_after.as_millis().min(1000);
+        assert!((expected..expected + 100).contains(&waited), "{waited} ms");
+        client.await.unwrap();
+        world.end().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_closed_at_once_by_a_graceful_stop() {
     let world = World::new();
