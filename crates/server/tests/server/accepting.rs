@@ -114,6 +114,27 @@ async fn a_client_that_does_not_finish_its_handshake_is_closed_after_twenty_seco
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_never_acknowledges_our_settings_is_closed_after_twenty_seconds() {
+    const SETTINGS_TIMEOUT: u32 = 4;
+    let world = World::new();
+    let mut peer = raw::Peer::silent(&world.network).await;
+    peer.write(raw::PREFACE).await;
+    peer.frame(raw::SETTINGS, 0, 0, &[]).await;
+    let started = Instant::now();
+    let goaway = peer.next().await.unwrap();
+    assert_eq!((goaway.kind, goaway.code()), (GOAWAY, SETTINGS_TIMEOUT));
+    assert_eq!(started.elapsed().as_secs(), 20);
+    assert_eq!(peer.next().await, None);
+    drop(peer);
+    let patient = world.client().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let reply = patient.unary("Echo", &"on".to_owned()).await;
+    assert_eq!(reply.message::<String>(), "on");
+    drop(patient);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unfinished_handshake_holds_up_nobody() {
     let world = World::new();
     let silent = raw::Peer::silent(&world.network).await;

@@ -31,6 +31,20 @@ async fn a_header_list_over_the_limit_is_resource_exhausted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_header_list_far_over_the_limit_is_refused_by_http2_itself() {
+    let world = World::new();
+    let client = world.client().await;
+    let huge = request("Echo").header("huge", "x".repeat(70_000));
+    let call = client.open(huge.body(()).unwrap(), true).await;
+    assert_eq!(call.response.await.unwrap().status(), 431);
+    assert_eq!(world.seen.started(), 0);
+    let reply = client.unary("Echo", &"on".to_owned()).await;
+    assert_eq!(reply.message::<String>(), "on", "the connection goes on");
+    drop((client, call.send));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_illegal_stream_id_closes_the_connection() {
     let world = World::new();
     for ids in [&[2][..], &[3, 1]] {
@@ -128,9 +142,6 @@ async fn more_streams_than_the_limit_are_refused_unprocessed() {
     const REFUSED_STREAM: u32 = 7;
     let world = World::with(|builder| builder.max_concurrent_streams(2));
     let mut peer = world.raw().await;
-    // The limit holds from the moment that the client has acknowledged it.
-    peer.frame(raw::SETTINGS, 1, 0, &[]).await;
-    settle().await;
     for id in [1, 3, 5] {
         peer.frame(HEADERS, END_HEADERS, id, &raw::call("Hang"))
             .await;

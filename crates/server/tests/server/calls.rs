@@ -338,6 +338,8 @@ async fn a_handler_that_asked_for_it_runs_to_its_end() {
     call.send.send_data(text("hi"), true).unwrap();
     settle().await;
     call.send.send_reset(h2::Reason::CANCEL);
+    settle().await;
+    assert_eq!(world.seen.cancelled(), 1, "it is told all the same");
     let answered = tokio::spawn({
         let client = client.clone();
         async move { client.unary("RunOn", &"hi".to_owned()).await }
@@ -377,6 +379,23 @@ async fn the_deadline_resets_the_stream_on_time_and_drops_the_handler() {
         assert_eq!(world.seen.running(), 0, "{method}");
     }
     assert_eq!(world.seen.cancelled(), 1);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_runs_to_its_end_does_not_hold_the_client_beyond_its_deadline() {
+    let world = World::new();
+    let client = world.client().await;
+    let started = Instant::now();
+    let with = request("RunOn").header("grpc-timeout", "1S");
+    let reply = client.send_all(with, [text("hi")]).await;
+    assert_eq!(reply.reset, Some(h2::Reason::CANCEL));
+    assert_eq!(started.elapsed().as_secs(), 1);
+    settle().await;
+    assert_eq!((world.seen.running(), world.seen.cancelled()), (1, 1));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!((world.seen.running(), world.seen.finished()), (0, 1));
+    drop(client);
     world.end().await;
 }
 

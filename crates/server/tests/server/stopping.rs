@@ -90,18 +90,27 @@ async fn a_client_that_never_acknowledges_is_told_where_it_ends_after_five_secon
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_drain_that_was_acknowledged_waits_for_long_calls() {
+async fn a_drain_that_was_acknowledged_waits_for_long_calls_without_another_word() {
     let world = World::new();
-    let client = world.client().await;
-    let mut call = client.start("Chat").await;
+    let mut peer = world.raw().await;
+    peer.frame(HEADERS, END_HEADERS, 1, &raw::call("Collect"))
+        .await;
     settle().await;
     let stopped = world.server.graceful_stop();
-    tokio::time::sleep(Duration::from_secs(20)).await;
-    call.send
-        .send_data(framed(&"late".to_owned()), true)
-        .unwrap();
-    assert_eq!(call.reply().await.texts(), ["late!"]);
-    drop(client);
+    peer.next().await.unwrap();
+    let ping = peer.next().await.unwrap();
+    peer.frame(PING, 1, 0, &ping.payload).await;
+    assert_eq!(peer.next().await.unwrap().last_stream(), 1);
+    let twenty_seconds = Duration::from_secs(20);
+    let word = tokio::time::timeout(twenty_seconds, peer.next()).await;
+    assert!(word.is_err(), "{word:?}");
+    peer.frame(DATA, END_STREAM, 1, &framed(&"x".to_owned()))
+        .await;
+    for kind in [HEADERS, DATA, HEADERS] {
+        assert_eq!(peer.next().await.unwrap().kind, kind);
+    }
+    assert_eq!(peer.next().await, None);
+    drop(peer);
     stopped.await;
     world.end().await;
 }
@@ -201,7 +210,7 @@ async fn a_stop_cuts_calls_at_once_whatever_they_asked_for() {
         "{:?}",
         started.elapsed()
     );
-    assert_eq!((world.seen.running(), world.seen.cancelled()), (0, 1));
+    assert_eq!((world.seen.running(), world.seen.cancelled()), (0, 2));
     assert!(hanging.response.await.is_err());
     drop((client, stubborn));
     world.end().await;

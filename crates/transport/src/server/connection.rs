@@ -11,7 +11,7 @@ use highball_core::Address;
 use http::Request;
 
 use super::admission::{Refusal, admit};
-use super::drain::{Drain, Due};
+use super::drain::{Drain, Due, SettingsAck};
 use super::linger::{Linger, denounce};
 use super::quota::{Permit, Quota};
 use super::responder::refuse;
@@ -27,6 +27,7 @@ pub struct ServerConnection {
     /// The place of the next call: taken before its stream is.
     place: Option<Permit>,
     drain: Drain,
+    settings_ack: SettingsAck,
     /// The highest stream that came out of h2.
     last_stream: u32,
     header_limit: u32,
@@ -63,6 +64,7 @@ impl ServerConnection {
             quota: Quota::new(options.max_concurrent_streams),
             place: None,
             drain: Drain::Open,
+            settings_ack: SettingsAck::due(),
             last_stream: 0,
             header_limit: options.max_header_list_size,
             peer,
@@ -125,6 +127,10 @@ impl ServerConnection {
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {
         if self.ended.is_some() {
             return Poll::Ready(None);
+        }
+        let facts = self.tap.facts();
+        if self.settings_ack.poll_overdue(facts, cx).is_ready() && self.drain.close() {
+            self.h2.abrupt_shutdown(Reason::SETTINGS_TIMEOUT);
         }
         match self.drain.poll_due(cx) {
             Poll::Ready(Due::Acknowledgement) => self.acknowledgement_due(),

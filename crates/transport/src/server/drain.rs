@@ -9,19 +9,51 @@
 //!    │                   │                 refused; closes after the last
 //!    └──── close ────────┴──► Closing: GOAWAY is sent, all streams are cut; over after 2 s
 //! ```
+//!
+//! A client that does not acknowledge the settings of this side in 20 s is closed as well: what it may do
+//! is not agreed on.
 
 use std::future::Future as _;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::Sleep;
+
+use crate::tap::Facts;
 
 /// How long the client may take to acknowledge the first GOAWAY, as in grpc-go.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a close may take: for the last words to leave, and for the client's end to come.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the client may take to acknowledge the settings.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Waits for the client to acknowledge the settings. Costs nothing once it has.
+#[derive(Debug)]
+pub(super) struct SettingsAck(Option<Pin<Box<Sleep>>>);
+
+impl SettingsAck {
+    pub(super) fn due() -> Self {
+        Self(Some(Box::pin(tokio::time::sleep(SETTINGS_TIMEOUT))))
+    }
+
+    /// Ready, once, when the client has not acknowledged in time.
+    pub(super) fn poll_overdue(&mut self, facts: &Facts, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(timer) = &mut self.0 else {
+            return Poll::Pending;
+        };
+        if facts.settings_acked() > 0 {
+            self.0 = None;
+            return Poll::Pending;
+        }
+        ready!(timer.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(())
+    }
+}
 
 /// Where a connection is on its way out.
 #[derive(Debug)]

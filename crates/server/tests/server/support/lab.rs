@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use highball_server::{
-    IncomingCall, MetadataMap, Request, Response, ResponseStream, Service, Status, Streaming,
-    bidi_streaming, client_streaming, server_streaming, unary, unknown_method,
+    Cancellation, IncomingCall, MetadataMap, Request, Response, ResponseStream, Service, Status,
+    Streaming, bidi_streaming, client_streaming, server_streaming, unary, unknown_method,
 };
 
 /// What its handlers have seen. Clones share it.
@@ -132,18 +132,21 @@ async fn echo(seen: Seen, request: Request<String>) -> Result<Response<String>, 
 /// Never answers. A task of its own hears of the end.
 async fn hang(seen: Seen, request: Request<String>) -> Result<Response<String>, Status> {
     let _inside = seen.enter();
-    let cancellation = request.cancellation();
-    tokio::spawn(async move {
-        cancellation.cancelled().await;
-        seen.0.cancelled.fetch_add(1, Ordering::SeqCst);
-    });
+    tokio::spawn(hear_the_end(seen, request.cancellation()));
     std::future::pending().await
+}
+
+async fn hear_the_end(seen: Seen, cancellation: Cancellation) {
+    cancellation.cancelled().await;
+    assert!(cancellation.is_cancelled() && cancellation.token().is_cancelled());
+    seen.0.cancelled.fetch_add(1, Ordering::SeqCst);
 }
 
 /// Works for ten seconds, whoever waits.
 async fn run_on(seen: Seen, request: Request<String>) -> Result<Response<String>, Status> {
     let _inside = seen.enter();
     request.run_to_end();
+    tokio::spawn(hear_the_end(seen.clone(), request.cancellation()));
     tokio::time::sleep(Duration::from_secs(10)).await;
     seen.0.finished.fetch_add(1, Ordering::SeqCst);
     Ok(Response::new("done".to_owned()))

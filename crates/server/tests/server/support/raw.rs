@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::NAME;
 
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const ACK: u8 = 1;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
@@ -55,6 +56,7 @@ impl Peer {
         let mut peer = Self::silent(network).await;
         peer.write(PREFACE).await;
         peer.frame(SETTINGS, 0, 0, &[]).await;
+        peer.frame(SETTINGS, ACK, 0, &[]).await;
         peer
     }
 
