@@ -154,13 +154,15 @@ impl ServerConnection {
     /// The next stream, if there is a place for its handler. Drives the connection all the same if
     /// there is none.
     fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Stream>, h2::Error>> {
-        if self.place.is_none() {
-            match self.quota.poll_take(cx) {
-                Poll::Ready(permit) => self.place = Some(permit),
-                Poll::Pending => return self.h2.poll_closed(cx).map_ok(|()| None),
-            }
+        if self.place.is_none()
+            && let Poll::Ready(permit) = self.quota.poll_take(cx)
+        {
+            self.place = Some(permit);
         }
-        let polled = self.h2.poll_accept(cx).map(Option::transpose);
+        let polled = match self.place {
+            Some(_) => self.h2.poll_accept(cx).map(Option::transpose),
+            None => self.h2.poll_closed(cx).map_ok(|()| None),
+        };
         if polled.is_pending() && self.drain.is_refusing() && !self.h2.has_streams() {
             // h2 waits for an acknowledgement that does not come.
             self.h2.abrupt_shutdown(Reason::NO_ERROR);

@@ -106,10 +106,6 @@ impl Facts {
     }
 
     /// How many of our SETTINGS the peer has acknowledged.
-    #[expect(
-        dead_code,
-        reason = "for a bound on how long a peer may take to acknowledge SETTINGS"
-    )]
     pub(crate) fn settings_acked(&self) -> u32 {
         self.settings_acked.load(Ordering::Relaxed)
     }
