@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::Reason;
 use h2::client;
+use highball_core::Status;
 use tokio::time::Sleep;
 
 use super::shared::Shared;
@@ -56,6 +57,7 @@ impl ConnectionTask {
 
     /// Runs until the connection is closed.
     pub(super) async fn run(mut self) {
+        let _guard = Guard(Arc::clone(&self.shared));
         let closed = poll_fn(|cx| self.poll(cx)).await;
         self.end(closed).await;
     }
@@ -147,6 +149,16 @@ impl ConnectionTask {
         tap.push_goaway(0, code, &debug);
         let shut_down = poll_fn(|cx| tap.poll_shutdown(cx));
         let _ = tokio::time::timeout(LAST_WORDS, shut_down).await;
+    }
+}
+
+/// However the task ends, with its runtime or in a panic of h2's: nobody waits for it in vain.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let status = Status::unavailable("the connection's task was dropped");
+        self.0.set_closed(Closed::Local(status));
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use highball_core::Status;
+use highball_core::{Code, Status};
 use highball_testkit::peer::Frame;
 use highball_transport::BoxIo;
-use highball_transport::client::{ClientOptions, Processed};
+use highball_transport::client::{ClientOptions, Lost, Processed};
 use tokio::time::{Instant, timeout};
 
 use crate::rig::{GRPC, OK, Rig, is_reset, message, response, settle};
@@ -146,4 +146,25 @@ fn halves_can_be_sent_to_another_task() {
     is_send::<highball_transport::client::RecvHalf>();
     is_send::<highball_transport::client::Connection>();
     is_send::<BoxIo>();
+}
+
+#[test]
+fn a_connection_that_lost_its_runtime_keeps_nobody_waiting() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let first = runtime();
+    let (mut rig, mut recv) = first.block_on(async {
+        let mut rig = Rig::new(&[(3, 1)]).await;
+        let (_, recv) = rig.request().await;
+        (rig, recv)
+    });
+    drop(first);
+    runtime().block_on(async {
+        assert!(rig.connection.slot().await.is_err());
+        assert!(matches!(rig.end.lost().await, Lost::Closed(_)));
+        let ended = recv.message().await.unwrap_err();
+        assert_eq!(ended.status.code(), Code::Unavailable);
+    });
 }
