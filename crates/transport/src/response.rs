@@ -43,13 +43,14 @@ pub(crate) fn open(head: Parts, is_last: bool, limit: u32) -> Opening {
     }
 }
 
-/// How a call ended that these trailers end, which must not be over the limit.
-pub(crate) fn trailers(trailers: HeaderMap, limit: u32) -> Result<MetadataMap, Status> {
-    let size = header_list_size(&trailers);
-    // h2 drops the end of a header list that is over its own limit, and says nothing of it.
-    let h2_limit = crate::settings::h2_header_list_limit(limit) as usize;
-    let is_cut = size > h2_limit / 2 && !trailers.contains_key("grpc-status");
-    if size > limit as usize || is_cut {
+/// How a call ended that these trailers end. They must not be over the limit, neither as they are nor as
+/// they `travelled`: h2 drops what is over its own limit, and says nothing of it.
+pub(crate) fn trailers(
+    trailers: HeaderMap,
+    travelled: usize,
+    limit: u32,
+) -> Result<MetadataMap, Status> {
+    if header_list_size(&trailers).max(travelled) > limit as usize {
         return Err(too_large(limit));
     }
     from_trailers(trailers)
@@ -250,6 +251,8 @@ mod tests {
         assert_eq!(verdict(200, &[GRPC, ("k", &long)], false), expected);
         let mut map = parts(200, &[("k", &long)]).headers;
         map.append("grpc-status", http::HeaderValue::from_static("0"));
-        assert_eq!(trailers(map, LIMIT).unwrap_err().to_string(), expected);
+        assert_eq!(trailers(map, 0, LIMIT).unwrap_err().to_string(), expected);
+        let cut = trailers(parts(200, &[("grpc-status", "0")]).headers, 17_000, LIMIT);
+        assert_eq!(cut.unwrap_err().to_string(), expected);
     }
 }

@@ -174,10 +174,11 @@ impl RecvHalf {
         match ready!(body.poll_trailers(cx)) {
             Ok(Some(trailers)) => {
                 let limit = self.cell.shared.max_header_list_size;
+                let travelled = self.cell.shared.facts.long_block(self.cell.id);
                 // A status of its own says more than that a message was cut short.
-                let outcome = response::trailers(trailers, limit).and_then(|trailers| {
-                    self.decoder.finish().map(|()| trailers).map_err(Into::into)
-                });
+                let outcome = response::trailers(trailers, travelled.unwrap_or(0), limit).and_then(
+                    |trailers| self.decoder.finish().map(|()| trailers).map_err(Into::into),
+                );
                 self.end_as(outcome);
             }
             Ok(None) => {

@@ -1,5 +1,6 @@
 //! What a tap has learnt about a connection: readable from anywhere, without waiting.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -34,12 +35,21 @@ pub(crate) struct Facts {
     /// What happens a few times in the life of a connection. Held for look-ups and stores only.
     rare: Mutex<Rare>,
     has_ended: AtomicBool,
+    has_long_blocks: AtomicBool,
 }
+
+/// The length from which a header block is long.
+pub(super) const LONG_BLOCK: usize = 4 * 1024;
+
+/// How many long blocks are remembered.
+const LONG_BLOCKS: usize = 128;
 
 #[derive(Default)]
 struct Rare {
     goaway: Option<GoAway>,
     end: Option<WireEnd>,
+    /// Streams whose newest header block was long, with its length as it travelled.
+    long_blocks: VecDeque<(u32, usize)>,
     /// Told of the first GOAWAY.
     on_goaway: Option<OnGoAway>,
 }
@@ -97,6 +107,7 @@ impl Facts {
             goaways_sent: AtomicU32::new(0),
             rare: Mutex::default(),
             has_ended: AtomicBool::new(false),
+            has_long_blocks: AtomicBool::new(false),
         }
     }
 
@@ -180,6 +191,19 @@ impl Facts {
         self.has_ended.load(Ordering::Acquire)
     }
 
+    /// The length of the newest header block of `stream` as it travelled, if it was long: 4 KiB or more.
+    ///
+    /// h2 cuts trailers that are over its limit and does not say so.
+    pub(crate) fn long_block(&self, stream: u32) -> Option<usize> {
+        if !self.has_long_blocks.load(Ordering::Acquire) {
+            return None;
+        }
+        let rare = self.rare();
+        let mut newest_first = rare.long_blocks.iter().rev();
+        let found = newest_first.find(|(id, _)| *id == stream);
+        found.map(|(_, length)| *length)
+    }
+
     /// Has `tell` called with the first GOAWAY, before h2 sees it; at once if it has come.
     pub(crate) fn on_goaway(&self, tell: impl FnOnce(&GoAway) + Send + 'static) {
         let mut rare = self.rare();
@@ -217,6 +241,18 @@ impl Facts {
             }
         }
         self.settings_seen.store(true, Ordering::Release);
+    }
+
+    pub(super) fn record_long_block(&self, stream: u32, length: usize) {
+        let mut rare = self.rare();
+        match rare.long_blocks.back_mut() {
+            Some((newest, known)) if *newest == stream => *known = length,
+            _ => rare.long_blocks.push_back((stream, length)),
+        }
+        if rare.long_blocks.len() > LONG_BLOCKS {
+            rare.long_blocks.pop_front();
+        }
+        self.has_long_blocks.store(true, Ordering::Release);
     }
 
     pub(super) fn record_settings_ack(&self) {

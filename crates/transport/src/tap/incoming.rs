@@ -11,7 +11,7 @@ use h2::Reason;
 use tokio::io::{AsyncReadExt as _, ReadBuf};
 use tokio::time::Instant;
 
-use super::facts::{Facts, Violation, WireEnd};
+use super::facts::{Facts, LONG_BLOCK, Violation, WireEnd};
 use super::flood::FloodGuard;
 use super::scanner::{FrameHead, FrameScanner, Seen, kind};
 use super::{Role, TapError};
@@ -36,6 +36,8 @@ pub(super) struct Incoming {
     /// The first bytes ever, for telling what answers in HTTP/2's place.
     opening: Vec<u8>,
     is_first_frame: bool,
+    /// How long the header block under way is so far.
+    block: usize,
     pub(super) floods: FloodGuard,
 }
 
@@ -52,6 +54,7 @@ impl Incoming {
             },
             opening: Vec::new(),
             is_first_frame: true,
+            block: 0,
             floods: FloodGuard::new(now),
         }
     }
@@ -146,6 +149,7 @@ impl Incoming {
                     kind::SETTINGS if head.is_ack() => facts.record_settings_ack(),
                     kind::PING if !head.is_ack() => facts.record_ping(),
                     kind::RST_STREAM => facts.record_reset(),
+                    kind::HEADERS | kind::CONTINUATION => self.header_block(head, facts),
                     _ => {}
                 }
                 self.floods.frame_in(head, now).map_err(|text| Violation {
@@ -165,6 +169,16 @@ impl Incoming {
                 text,
                 in_preface: false,
             }),
+        }
+    }
+
+    fn header_block(&mut self, head: FrameHead, facts: &Facts) {
+        if head.kind == kind::HEADERS {
+            self.block = 0;
+        }
+        self.block += head.length as usize;
+        if self.block >= LONG_BLOCK {
+            facts.record_long_block(head.stream, self.block);
         }
     }
 

@@ -350,3 +350,23 @@ fn split_headers(stream: u32, fields: &[(&str, &str)], end: bool) -> Vec<Frame> 
         });
     frames.collect()
 }
+
+#[tokio::test(start_paused = true)]
+async fn e6_trailers_that_lost_one_huge_field_do_not_pass_for_ok() {
+    for size in [66_000, 70_000, 79_000] {
+        let mut rig = Rig::new(&[]).await;
+        let (_, mut recv) = rig.request().await;
+        rig.peer.send(opening()).await;
+        rig.peer.send(reply()).await;
+        let huge = "x".repeat(size);
+        send_headers_in_pieces(&mut rig, &[OK[0], ("k", &huge)]).await;
+        assert!(recv.message().await.unwrap().is_some());
+        let ended = recv.message().await.unwrap_err();
+        assert_eq!(
+            ended.status.code(),
+            Code::ResourceExhausted,
+            "{}",
+            ended.status
+        );
+    }
+}
