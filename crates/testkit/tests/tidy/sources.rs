@@ -12,15 +12,20 @@ const VAGUE: [&str; 6] = ["common", "helper", "helpers", "misc", "util", "utils"
 /// Where code that nobody wrote lies.
 const GENERATED: &str = "/generated/";
 
-/// Files without a `//!` comment on their first line.
+/// Files whose first line is not a `//!` comment of at least three words.
 pub(crate) fn unintroduced(files: &[TextFile]) -> Vec<Violation> {
+    let introduces = |file: &TextFile| {
+        let first = file.text.lines().next().unwrap_or_default();
+        let words = first.strip_prefix("//! ").map(str::split_whitespace);
+        words.is_some_and(|words| words.count() >= 3)
+    };
     files
         .iter()
-        .filter(|file| !is_generated(file) && !file.text.starts_with("//! "))
+        .filter(|file| !is_generated(file) && !introduces(file))
         .map(|file| Violation {
             file: file.path.clone(),
             line: 1,
-            what: "does not open with a `//!` comment".to_owned(),
+            what: "does not open with a `//!` comment that says something".to_owned(),
             reason: "a reader who opens the file first wants to know what it is for".to_owned(),
         })
         .collect()
@@ -170,10 +175,17 @@ mod tests {
 
     #[test]
     fn a_file_without_an_introduction_is_found() {
-        let found = unintroduced(&file("crates/core/src/code.rs", "use std::fmt;\n"));
-        assert_eq!(found.len(), 1);
+        for opening in [
+            "use std::fmt;\n",
+            "//! `code`.\n",
+            "// The status codes.\n",
+            "",
+        ] {
+            let found = unintroduced(&file("crates/core/src/code.rs", opening));
+            assert_eq!(found.len(), 1, "{opening:?}");
+        }
         assert_eq!(
-            unintroduced(&file("crates/core/src/code.rs", "//! Codes.\n")),
+            unintroduced(&file("crates/core/src/code.rs", "//! The status codes.\n")),
             []
         );
         assert_eq!(
