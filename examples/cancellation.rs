@@ -8,7 +8,6 @@
 use highball_channel::{Channel, Request};
 use highball_echo::{EchoClient, EchoRequest, EchoWithAddress};
 use highball_examples::{Outcome, start_here};
-use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> Outcome {
@@ -16,17 +15,15 @@ async fn main() -> Outcome {
     let target = format!("passthrough:///{}", server.address);
     let echo = EchoClient::new(Channel::builder(target).insecure().build()?);
 
-    let (say, requests) = mpsc::unbounded_channel::<EchoRequest>();
-    let requests = futures::stream::unfold(requests, async |mut requests| {
-        requests.recv().await.map(|request| (request, requests))
-    });
+    let (say, requests) = highball_channel::messages();
     let mut replies = echo
         .bidirectional_streaming_echo(Request::new(requests))
         .await?;
     for text in ["hello", "world"] {
         say.send(EchoRequest {
             message: text.to_owned(),
-        })?;
+        })
+        .await?;
         let reply = replies.message().await?.ok_or("the server hung up")?;
         println!("said {text}, heard {}", reply.message);
     }

@@ -8,7 +8,6 @@
 use highball_channel::{Channel, Request};
 use highball_echo::{EchoClient, EchoRequest, EchoWithAddress};
 use highball_examples::{Outcome, start_here};
-use tokio::sync::mpsc;
 
 #[tokio::main]
 async fn main() -> Outcome {
@@ -16,16 +15,14 @@ async fn main() -> Outcome {
     let target = format!("passthrough:///{}", running.address);
     let echo = EchoClient::new(Channel::builder(target).insecure().build()?);
 
-    let (say, requests) = mpsc::unbounded_channel::<EchoRequest>();
-    let requests = futures::stream::unfold(requests, async |mut requests| {
-        requests.recv().await.map(|request| (request, requests))
-    });
+    let (say, requests) = highball_channel::messages();
     let mut replies = echo
         .bidirectional_streaming_echo(Request::new(requests))
         .await?;
     say.send(EchoRequest {
         message: "one".to_owned(),
-    })?;
+    })
+    .await?;
     println!(
         "heard {}",
         replies
@@ -53,7 +50,8 @@ async fn main() -> Outcome {
 
     say.send(EchoRequest {
         message: "two".to_owned(),
-    })?;
+    })
+    .await?;
     println!(
         "heard {}",
         replies

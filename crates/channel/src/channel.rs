@@ -8,7 +8,7 @@ use futures_core::Stream;
 use highball_core::{ConnectivityState, Response, Status};
 use http::uri::Authority;
 use prost::Message;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::activity::Activity;
 use crate::builder::ChannelBuilder;
@@ -114,6 +114,14 @@ impl Channel {
     /// Forgets failed attempts to connect: whatever waits out a backoff tries again now.
     pub fn reset_backoff(&self) {
         self.0.tell(ToDriver::ResetBackoff);
+    }
+
+    /// What the balancing policies hold, for people to read: each policy with its children, their states
+    /// and addresses. Its form may change at any time.
+    pub async fn dump(&self) -> String {
+        let (reader, dump) = oneshot::channel();
+        self.0.tell(ToDriver::Dump(reader));
+        dump.await.unwrap_or_else(|_| "closed".to_owned())
     }
 
     /// Closes the channel, for all its clones: calls under way and to come end CANCELLED. Returns when its

@@ -84,6 +84,7 @@ pub use highball_core::{
     Address, Attributes, Backoff, Code, ConnectivityState, Endpoint, Entry, InvalidMetadata,
     MetadataMap, Network, Rejected, Response, Status,
 };
+pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use service_config::{
     BadRetryPolicy, BadServiceConfig, HedgingPolicy, MethodConfig, RetryPolicy, RetryThrottling,
     ServiceConfig,

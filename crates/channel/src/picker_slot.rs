@@ -192,3 +192,115 @@ impl Picker for EndedPicker {
         Pick::Drop(self.0.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use highball_balancer::FailPicker;
+
+    use super::*;
+
+    /// Counts how often it is asked, and has every call wait.
+    #[derive(Debug, Default)]
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Picker for Counting {
+        fn pick(&self, _: &CallInfo<'_>) -> Pick {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Pick::Wait
+        }
+    }
+
+    fn generation(picker: impl Picker) -> Generation {
+        Generation::new(Arc::new(picker), Links::default(), Some(Arc::default()))
+    }
+
+    async fn pick(slot: &PickerSlot, wait_for_ready: bool) -> Status {
+        let metadata = MetadataMap::new();
+        let deadline = Deadline::after(Some(Duration::from_secs(10)));
+        let call = CallInfo::new("/a.B/C", &metadata);
+        slot.pick(&call, wait_for_ready, deadline)
+            .await
+            .expect_err("there is no connection")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiting_call_is_woken_by_the_next_generation() {
+        let slot = Arc::new(PickerSlot::new());
+        let waiting = tokio::spawn({
+            let slot = slot.clone();
+            async move { pick(&slot, false).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        slot.publish(generation(FailPicker(Status::unavailable("down"))));
+        assert_eq!(waiting.await.unwrap(), Status::unavailable("down"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_generation_is_asked_once_for_each_call() {
+        let slot = Arc::new(PickerSlot::new());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let calls: Vec<_> = (0..5)
+            .map(|_| {
+                let slot = slot.clone();
+                tokio::spawn(async move { pick(&slot, false).await })
+            })
+            .collect();
+        for generations in 1..=3 {
+            slot.publish(generation(Counting(asked.clone())));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!(asked.load(Ordering::Relaxed), 5 * generations);
+        }
+        slot.publish(Generation::ended(Status::cancelled("closed")));
+        for call in calls {
+            assert_eq!(call.await.unwrap(), Status::cancelled("closed"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_latest_picker_error_is_in_the_deadlines_message() {
+        let slot = PickerSlot::new();
+        slot.publish(generation(FailPicker(Status::unavailable("refused"))));
+        assert_eq!(
+            pick(&slot, true).await.to_string(),
+            "DEADLINE_EXCEEDED: context deadline exceeded while waiting for connections to become \
+             ready: latest balancer error: UNAVAILABLE: refused"
+        );
+    }
+
+    /// Publishes and picks at once from several threads: no wake-up may be lost.
+    #[test]
+    fn no_wake_up_is_lost_between_threads() {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            for _ in 0..500 {
+                let slot = Arc::new(PickerSlot::new());
+                let calls: Vec<_> = (0..4)
+                    .map(|_| {
+                        let slot = slot.clone();
+                        tokio::spawn(async move {
+                            let metadata = MetadataMap::new();
+                            let call = CallInfo::new("/a.B/C", &metadata);
+                            slot.pick(&call, true, Deadline::after(None))
+                                .await
+                                .unwrap_err()
+                        })
+                    })
+                    .collect();
+                for _ in 0..3 {
+                    slot.publish(generation(WaitPicker));
+                }
+                slot.publish(Generation::ended(Status::cancelled("closed")));
+                for call in calls {
+                    assert_eq!(call.await.unwrap(), Status::cancelled("closed"));
+                }
+            }
+        });
+    }
+}

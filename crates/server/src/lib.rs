@@ -80,6 +80,7 @@ pub use call::IncomingCall;
 pub use cancellation::Cancellation;
 pub use highball_core::{Code, MetadataMap, Response, Status};
 pub use highball_transport::server::{CallHead, ServerOptions};
+pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use kinds::{bidi_streaming, client_streaming, server_streaming, unary, unknown_method};
 pub use limits::MessageLimits;
 pub use listener::{BoxListener, ListenError, Listener, bind};

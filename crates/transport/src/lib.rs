@@ -38,6 +38,7 @@ mod connect;
 pub mod framing;
 mod gate;
 mod memory;
+mod outbox;
 mod percent;
 mod response;
 pub mod server;
@@ -47,3 +48,4 @@ mod tap;
 
 pub use connect::{BoxIo, Connector, Io, SystemConnector};
 pub use memory::{MemoryListener, MemoryNetwork};
+pub use outbox::{Messages, Sender, Unsent, messages};

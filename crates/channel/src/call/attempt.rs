@@ -74,11 +74,10 @@ impl Call {
     }
 
     fn head(&self, to: &Address, picked: Option<&MetadataMap>) -> Result<RequestHead, Status> {
-        let authority = match to.server_name() {
-            None => self.channel.authority().clone(),
-            Some(name) => name.parse().map_err(|_| {
-                Status::internal(format!("the server name {name:?} of {to} is no authority"))
-            })?,
+        let authority = match (&self.authority, to.server_name()) {
+            (Some(own), _) => own.clone(),
+            (None, Some(name)) => super::authority(name.to_owned())?,
+            (None, None) => self.channel.authority().clone(),
         };
         let mut head = RequestHead::new(authority, self.method.path_and_query());
         head.timeout = self.deadline.remaining();

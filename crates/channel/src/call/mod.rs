@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use highball_core::{MetadataMap, Status};
 use highball_transport::framing;
+use http::uri::Authority;
 
 use crate::channel::Handle;
 
@@ -46,6 +47,8 @@ pub(crate) struct Call {
     channel: ActiveCall,
     method: Method,
     metadata: MetadataMap,
+    /// The call's own, before that of its server and the channel's.
+    authority: Option<Authority>,
     wait_for_ready: bool,
     deadline: Deadline,
     max_request_bytes: usize,
@@ -68,6 +71,7 @@ impl Call {
         Ok(Self {
             method,
             metadata,
+            authority: options.authority.map(authority).transpose()?,
             wait_for_ready: options
                 .wait_for_ready
                 .or(config.wait_for_ready)
@@ -80,6 +84,11 @@ impl Call {
             channel,
         })
     }
+}
+
+fn authority(text: String) -> Result<Authority, Status> {
+    text.parse()
+        .map_err(|_| Status::internal(format!("{text:?} is no authority for a call")))
 }
 
 fn smaller(one: Option<usize>, other: Option<usize>) -> Option<usize> {

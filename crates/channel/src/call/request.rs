@@ -14,6 +14,8 @@ pub struct CallOptions {
     /// Whether the call waits for a connection rather than fail while there is none. Overrides the
     /// method config; without either, it fails.
     pub wait_for_ready: Option<bool>,
+    /// The `:authority` of the call, instead of its server's or the channel's.
+    pub authority: Option<String>,
     /// The largest request message, in bytes. The smaller of this and the method config's holds.
     pub max_request_bytes: Option<usize>,
     /// The largest response message, in bytes; 4 MiB if neither this nor the method config says.

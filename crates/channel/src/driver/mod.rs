@@ -23,7 +23,7 @@ use std::time::Duration;
 use highball_balancer::{HealthState, Path, SubchannelId, TimerId, Wake};
 use highball_core::{ConnectivityState, Status};
 use highball_resolver::{Ack, Resolution};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::activity::Activity;
@@ -51,6 +51,8 @@ pub(crate) enum Message {
     ResetBackoff,
     /// Somebody wants to see every state from here on.
     Subscribe(mpsc::UnboundedSender<ConnectivityState>),
+    /// Somebody wants to read what the policies hold.
+    Dump(oneshot::Sender<String>),
     /// The channel is closed, or its last handle was dropped.
     Close,
     /// A subchannel is in a new state.
@@ -163,6 +165,8 @@ impl Driver {
         match message {
             Message::Subscribe(subscriber) => self.states.subscribe(subscriber),
             Message::MaybeIdle => self.maybe_idle(),
+            // Whoever asked may have gone meanwhile.
+            Message::Dump(reader) => drop(reader.send(self.mode.dump())),
             Message::CallBegan => self.leave_idle(),
             Message::Connect if !self.mode.is_active() => self.leave_idle(),
             other => self.mode.think(other),

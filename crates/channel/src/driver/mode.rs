@@ -98,6 +98,10 @@ impl Mode {
         }
     }
 
+    pub(crate) fn dump(&self) -> String {
+        self.active.as_ref().map_or("idle".to_owned(), Active::dump)
+    }
+
     pub(crate) fn next_timer(&self) -> Option<(Instant, TimerId)> {
         self.active.as_ref()?.timers.next()
     }

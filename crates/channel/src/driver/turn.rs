@@ -91,7 +91,11 @@ impl Active {
             },
             Message::ResolverEnded => trace!(target: "resolver", "ended"),
             // The driver's own.
-            Message::CallBegan | Message::Subscribe(_) | Message::MaybeIdle | Message::Close => (),
+            Message::CallBegan
+            | Message::Dump(_)
+            | Message::Subscribe(_)
+            | Message::MaybeIdle
+            | Message::Close => (),
         }
     }
 
@@ -234,6 +238,14 @@ impl Active {
     fn tell(&mut self, to: &Path, event: Event) {
         let now: Instant = tokio::time::Instant::now().into_std();
         self.guard(|tree| tree.event(now, to, event));
+    }
+
+    /// Every policy with its children, states and addresses.
+    pub(super) fn dump(&self) -> String {
+        match self.broken {
+            true => "a policy has panicked".to_owned(),
+            false => self.tree.dump(),
+        }
     }
 
     /// Calls into the tree. A policy that panics ends the channel's balancing for good, loudly: every

@@ -443,3 +443,71 @@ async fn a_policy_is_switched_without_losing_a_call() {
     assert_eq!(seen.len(), 2, "both servers are used now");
     nothing_is_left(world, channel).await;
 }
+
+/// Replies with the `:authority` of the call.
+struct Authority;
+
+impl Echo for Authority {
+    async fn unary_echo(
+        &self,
+        request: highball_server::Request<EchoRequest>,
+    ) -> Result<Response<EchoResponse>, Status> {
+        let message = request.authority().unwrap_or_default().to_owned();
+        Ok(Response::new(EchoResponse { message }))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_authority_is_the_calls_own_before_the_servers_before_the_channels() {
+    let mut world = World::new();
+    world.start_with(
+        A,
+        Server::builder()
+            .add_service(EchoServer::new(Authority))
+            .build(),
+    );
+    let said_by = async |channel: &Channel, own: Option<&str>| {
+        let mut request = Request::new(message("x"));
+        request.options_mut().authority = own.map(str::to_owned);
+        let reply = EchoClient::new(channel.clone()).unary_echo(request).await;
+        reply.map(|reply| reply.into_message().message)
+    };
+    let address = highball_channel::Address::tcp(A);
+    for (server_name, channels, own, expected) in [
+        (None, None, None, "servers"),
+        (None, Some("chosen:1"), None, "chosen:1"),
+        (Some("named"), Some("chosen:1"), None, "named"),
+        (Some("named"), Some("chosen:1"), Some("own:2"), "own:2"),
+    ] {
+        let address = match server_name {
+            Some(name) => address.clone().with_server_name(name),
+            None => address.clone(),
+        };
+        world.resolver.update(Resolution::new([address]));
+        let mut builder = world.builder();
+        if let Some(authority) = channels {
+            builder = builder.authority(authority);
+        }
+        let channel = builder.build().unwrap();
+        assert_eq!(said_by(&channel, own).await.unwrap(), expected);
+        let status = said_by(&channel, Some("no authority/")).await.unwrap_err();
+        assert_eq!(status.code(), Code::Internal);
+        channel.close().await;
+    }
+    let channel = world.channel(r#"{"pick_first":{}}"#);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dump_shows_the_policies_and_their_addresses() {
+    let world = World::with_two_servers();
+    let channel = world.settled(r#"{"round_robin":{}}"#).await;
+    let dump = channel.dump().await;
+    assert!(
+        dump.contains("RoundRobin") && dump.contains(A) && dump.contains(B),
+        "{dump}"
+    );
+    channel.close().await;
+    assert_eq!(channel.dump().await, "closed");
+    nothing_is_left(world, channel).await;
+}

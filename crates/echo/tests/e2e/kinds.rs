@@ -1,5 +1,9 @@
 //! The four kinds of call.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use highball_channel::{Channel, Code, Request};
 use highball_echo::EchoClient;
@@ -107,11 +111,33 @@ async fn a_message_that_is_too_large_fails_a_stream_with_its_own_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metadata_travels_both_ways_in_order() {
+async fn a_sender_is_held_up_by_a_server_that_does_not_read() {
     let (world, channel) = one_server();
-    let request = Request::new(message("x")).with_metadata("k", "1").unwrap();
-    let request = request.with_metadata("k", "2").unwrap();
-    let reply = EchoClient::new(channel.clone()).unary_echo(request).await;
-    assert!(reply.is_ok());
+    let (sender, requests) = highball_channel::messages();
+    let echo = EchoClient::new(channel.clone());
+    // Nobody reads the replies, so the echo stops reading the requests once the windows are full.
+    let replies = echo
+        .bidirectional_streaming_echo(Request::new(requests))
+        .await
+        .unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sending = tokio::spawn({
+        let sent = sent.clone();
+        async move {
+            while sender.send(message(&"x".repeat(10_000))).await.is_ok() {
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let held_up_at = sent.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(sent.load(Ordering::Relaxed), held_up_at);
+    assert!(
+        (1..200).contains(&held_up_at),
+        "{held_up_at} messages of 10 kB"
+    );
+    drop(replies);
+    sending.await.unwrap();
     nothing_is_left(world, channel).await;
 }
