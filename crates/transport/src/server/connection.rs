@@ -28,6 +28,8 @@ pub struct ServerConnection {
     place: Option<Permit>,
     drain: Drain,
     settings_ack: SettingsAck,
+    /// What h2 wrote in the turn before waits to be flushed in this one.
+    is_flush_due: bool,
     /// The highest stream that came out of h2.
     last_stream: u32,
     header_limit: u32,
@@ -65,6 +67,7 @@ impl ServerConnection {
             place: None,
             drain: Drain::Open,
             settings_ack: SettingsAck::due(),
+            is_flush_due: false,
             last_stream: 0,
             header_limit: options.max_header_list_size,
             peer,
@@ -86,9 +89,11 @@ impl ServerConnection {
     pub async fn accept(&mut self) -> Option<Box<Incoming>> {
         poll_fn(|cx| {
             let accepted = self.poll_accept(cx);
-            if !matches!(accepted, Poll::Ready(Some(_))) {
-                // Not before: what several calls write leaves in one go.
-                let _ = self.tap.poll_flush(cx);
+            match accepted {
+                // The caller comes back at once.
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => drop(self.tap.poll_flush(cx)),
+                Poll::Pending => self.flush(cx),
             }
             accepted
         })
@@ -122,6 +127,19 @@ impl ServerConnection {
     /// Why the connection ended, once [`accept`](Self::accept) has given `None`; empty if it went well.
     pub fn end_reason(&self) -> &str {
         self.ended.as_deref().unwrap_or_default()
+    }
+
+    /// Writes what h2 has written; one turn of the scheduler later if handlers run, so that those that
+    /// answer meanwhile share the write.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        let handlers = self.quota.taken() - u32::from(self.place.is_some());
+        if !self.is_flush_due && handlers > 0 && self.tap.has_unwritten() {
+            self.is_flush_due = true;
+            cx.waker().wake_by_ref();
+        } else {
+            self.is_flush_due = false;
+            let _ = self.tap.poll_flush(cx);
+        }
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {
