@@ -77,3 +77,9 @@ fn with_port(asked: &str, listening: &str) -> String {
         _ => asked.to_owned(),
     }
 }
+
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;
