@@ -110,7 +110,7 @@ async fn capacity_that_a_cancelled_send_held_goes_to_others() {
     );
     let grant = Frame::WindowUpdate {
         stream: 0,
-        increment: 1 << 21,
+        increment: big().len() as u32,
     };
     rig.peer.send(grant).await;
     let reading = async {
