@@ -127,6 +127,25 @@ fn every_example_says_what_to_watch_for() {
     }
 }
 
+#[test]
+fn what_is_written_outside_is_short() {
+    for (file, what, most) in [("ports.rs", "resolver", 15), ("sharded.rs", "policy", 80)] {
+        let text = fs::read_to_string(folder().join("outside/src").join(file)).unwrap();
+        let lines = text
+            .lines()
+            .skip_while(|line| !line.starts_with(&format!("// The {what}")));
+        let end = format!("// The end of the {what}");
+        let count = lines
+            .skip(1)
+            .take_while(|line| !line.starts_with(&end))
+            .count();
+        assert!(
+            (5..=most).contains(&count),
+            "{file}: {count} lines of {what}"
+        );
+    }
+}
+
 /// The server of the two-process demo.
 struct Server {
     process: Child,
