@@ -9,3 +9,4 @@ mod arbitrary;
 mod calls;
 mod quota;
 mod stopping;
+mod threads;

@@ -226,7 +226,7 @@ async fn a_stop_does_not_wait_for_a_client_that_reads_nothing() {
     peer.frame(8, 0, 0, &[0x40, 0, 0, 0]).await;
     peer.frame(HEADERS, END_HEADERS, 1, &raw::call("Large"))
         .await;
-    peer.frame(DATA, END_STREAM, 1, &framed(&50_000_000_u32))
+    peer.frame(DATA, END_STREAM, 1, &framed(&5_000_000_u32))
         .await;
     settle().await;
     let started = Instant::now();
