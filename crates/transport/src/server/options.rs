@@ -12,7 +12,7 @@ pub struct ServerOptions {
     /// runs at a time; 100 by default. A handler that outlives its call still counts.
     pub max_concurrent_streams: u32,
     /// The window of one stream in bytes: how much a client may send on it before the handler reads. At
-    /// least 65,535, which is also the default; less is raised to that.
+    /// least 65,535, which is also the default; less is raised to that. At most 2 GiB less one byte.
     pub stream_window: u32,
     /// The window of a connection in bytes; 16 MiB by default. Should be several times the window of a
     /// stream, for calls whose messages nobody reads hold their share of it.
@@ -51,8 +51,30 @@ impl ServerOptions {
             .header_table_size(settings::HEADER_TABLE_SIZE)
             .max_frame_size(settings::MAX_FRAME_SIZE)
             .max_send_buffer_size(settings::MAX_SEND_BUFFER)
-            .initial_window_size(self.stream_window.max(settings::DEFAULT_WINDOW))
-            .initial_connection_window_size(self.connection_window.max(settings::DEFAULT_WINDOW));
+            .initial_window_size(window(self.stream_window))
+            .initial_connection_window_size(window(self.connection_window));
         builder
+    }
+}
+
+/// A window that HTTP/2 allows.
+fn window(bytes: u32) -> u32 {
+    bytes.clamp(settings::DEFAULT_WINDOW, i32::MAX as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_that_http2_does_not_allow_are_cut() {
+        let options = ServerOptions {
+            stream_window: u32::MAX,
+            connection_window: 0,
+            ..ServerOptions::default()
+        };
+        // h2 panics if a window is too large.
+        options.builder();
+        assert_eq!((window(0), window(u32::MAX)), (65_535, 0x7fff_ffff));
     }
 }
