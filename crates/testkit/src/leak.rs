@@ -1,4 +1,7 @@
-//! Whether a test left tasks behind.
+//! Whether a test left anything behind.
+//!
+//! Streams, subchannels and timers belong to tasks: a channel's driver, a subchannel's actor, a connection's
+//! task, a handler. Where no task is left, none of them is.
 
 use std::time::Duration;
 

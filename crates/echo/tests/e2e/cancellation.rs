@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use highball_channel::{Request, Status};
 use highball_echo::EchoClient;
+use highball_testkit::alive_tasks;
 use tokio::time::timeout;
 
 use crate::world::{A, World, message, nothing_is_left, settle, who};
@@ -54,9 +55,7 @@ async fn ten_thousand_calls_cancelled_at_random_stages_leave_nothing_behind() {
     let world = one_server();
     let channel = world.channel(PICK_FIRST);
     who(&channel).await.unwrap();
-    let before = tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks();
+    let before = alive_tasks();
     let echo = EchoClient::new(channel.clone());
     let mut rng = fastrand::Rng::with_seed(3);
     for batch in 0..100 {
@@ -81,10 +80,20 @@ async fn ten_thousand_calls_cancelled_at_random_stages_leave_nothing_behind() {
         1,
         "one connection from start to end"
     );
-    let after = tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks();
+    let after = alive_tasks();
     assert_eq!(after, before, "tasks of cancelled calls");
+    // The server allows 100 streams: all of them are free.
+    let mut held = Vec::new();
+    for _ in 0..100 {
+        let requests =
+            Request::new(futures::stream::pending()).with_timeout(Duration::from_secs(1));
+        held.push(
+            echo.bidirectional_streaming_echo(requests)
+                .await
+                .expect("a stream is free"),
+        );
+    }
+    drop((held, echo));
     nothing_is_left(world, channel).await;
 }
 

@@ -8,6 +8,7 @@ use highball_channel::transport::MemoryNetwork;
 use highball_channel::{Channel, ChannelBuilder, Endpoint, Request, Status};
 use highball_echo::{CustomRoundRobin, EchoClient, EchoRequest, EchoServer, EchoWithAddress};
 use highball_server::Server;
+use highball_testkit::alive_tasks;
 
 /// Two servers that every test may use.
 pub(crate) const A: &str = "a:1";
