@@ -166,8 +166,6 @@ pub(crate) async fn nothing_is_left(mut world: World, channel: Channel) {
             "connections to {name}"
         );
     }
-    let tasks = tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks();
+    let tasks = alive_tasks();
     assert_eq!(tasks, 0, "tasks");
 }
