@@ -129,18 +129,17 @@ impl Driver {
     /// Runs until the channel is closed, and returns when all it owned has shut down.
     pub(crate) async fn run(mut self) {
         loop {
-            let mut message = self.next_message().await;
-            // What is queued is taken in before anything is published: a thousand subchannels that turn
-            // READY at once cost one generation.
-            loop {
+            let first = self.next_message().await;
+            // What is queued by now is taken in before anything is published: a thousand subchannels that
+            // turn READY at once cost one generation.
+            let queued = self.inbox.len();
+            let mut messages = vec![first];
+            messages.extend((0..queued).map_while(|_| self.inbox.try_recv().ok()));
+            for message in messages {
                 if matches!(message, Message::Close) {
                     return self.close().await;
                 }
                 self.think(message);
-                match self.inbox.try_recv() {
-                    Ok(next) => message = next,
-                    Err(_) => break,
-                }
             }
             self.mode.apply(&mut self.states);
         }
