@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highball_balancer::TimerId;
-use highball_core::Status;
 use highball_resolver::{ResolverFactory, ResolverOptions, Target};
 use http::uri::Authority;
 use tokio::sync::mpsc;
@@ -60,13 +59,13 @@ impl Mode {
     }
 
     pub(crate) fn enter_idle(&mut self) {
-        let Some(mut active) = self.active.take() else {
+        let Some(active) = self.active.take() else {
             return;
         };
         self.shared.slot.publish(Generation::unresolved());
-        let idleness = "grpc: the connection is closing due to channel idleness";
-        // They close by themselves; only a channel that closes for good waits for them.
-        drop(active.subchannels.close(&Status::unavailable(idleness)));
+        // Connections without streams close at once. A call that began at this very moment may have
+        // picked one by the generation before: it ends where it is.
+        drop(active);
     }
 
     pub(crate) async fn close(&mut self) {

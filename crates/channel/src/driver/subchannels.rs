@@ -6,6 +6,7 @@ use std::sync::Arc;
 use highball_balancer::{Path, SubchannelId};
 use highball_core::{Address, Status};
 use highball_subchannel::{Link, Options, State, Subchannel};
+use highball_transport::client::Closer;
 use tokio::sync::mpsc;
 
 use super::{Message, Period};
@@ -21,6 +22,9 @@ pub(crate) struct Subchannels {
     table: HashMap<SubchannelId, Entry>,
     /// What calls see; made anew when a subchannel has come or gone.
     links: Option<Links>,
+    /// Every connection that there was a READY for and that may still be there: also those that drain,
+    /// which no subchannel holds any more.
+    connections: Vec<Closer>,
 }
 
 #[derive(Debug)]
@@ -52,6 +56,7 @@ impl Subchannels {
             rng,
             table: HashMap::new(),
             links: None,
+            connections: Vec::new(),
         }
     }
 
@@ -89,9 +94,26 @@ impl Subchannels {
         }
     }
 
-    /// Closes every subchannel hard: calls on them end with `status`. Returns when they have shut down.
+    /// A subchannel has turned READY: its connection is to be closed with the channel, whatever becomes
+    /// of the subchannel.
+    pub(crate) fn connected(&mut self, id: SubchannelId) {
+        let link = self.table.get(&id).map(Entry::link);
+        let Some(connection) = link.and_then(|link| link.connection()) else {
+            return;
+        };
+        if self.connections.len() == self.connections.capacity() {
+            self.connections.retain(|closer| !closer.is_gone());
+        }
+        self.connections.push(connection.closer());
+    }
+
+    /// Closes every connection hard: calls on them end with `status`. Returns when the subchannels have
+    /// shut down.
     pub(crate) fn close(&mut self, status: &Status) -> impl Future<Output = ()> + use<> {
         self.links = None;
+        for connection in self.connections.drain(..) {
+            connection.close(status.clone());
+        }
         let closing: Vec<_> = self
             .table
             .drain()

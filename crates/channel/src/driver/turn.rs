@@ -157,7 +157,10 @@ impl Active {
         let state = match state {
             State::Idle => SubchannelState::Idle,
             State::Connecting => SubchannelState::Connecting,
-            State::Ready => SubchannelState::Ready,
+            State::Ready => {
+                self.subchannels.connected(id);
+                SubchannelState::Ready
+            }
             State::TransientFailure(status) => SubchannelState::TransientFailure(status),
             State::Shutdown => return,
         };

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use highball_channel::{Channel, Code, ConnectivityState, Request};
 use highball_echo::EchoClient;
 
-use crate::world::{A, World, nothing_is_left, settle, who};
+use crate::world::{A, B, World, nothing_is_left, settle, who};
 
 const PICK_FIRST: &str = r#"{"pick_first":{}}"#;
 const HALF_AN_HOUR: Duration = Duration::from_secs(1800);
@@ -97,6 +97,37 @@ async fn a_closed_channel_cancels_its_calls_and_those_to_come() {
     );
     drop((stream, echo));
     nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_ends_calls_on_connections_that_drain() {
+    let (mut world, channel) = one_server();
+    let echo = EchoClient::new(channel.clone());
+    let open = async || {
+        let requests = Request::new(futures::stream::pending());
+        echo.bidirectional_streaming_echo(requests).await.unwrap()
+    };
+    let by_the_policy = open().await;
+    world.start(B);
+    world.resolve(&[B]);
+    settle().await;
+    let by_the_server = open().await;
+    settle().await;
+    let stopping = tokio::spawn(async move {
+        world.stop_gracefully(B).await;
+        world
+    });
+    settle().await;
+    channel.close().await;
+    for mut stream in [by_the_policy, by_the_server] {
+        let ended = tokio::time::timeout(Duration::from_secs(1), stream.message());
+        assert_eq!(
+            ended.await.unwrap().unwrap_err().to_string(),
+            "CANCELLED: grpc: the client connection is closing"
+        );
+    }
+    drop(echo);
+    nothing_is_left(stopping.await.unwrap(), channel).await;
 }
 
 #[tokio::test(start_paused = true)]

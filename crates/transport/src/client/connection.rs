@@ -1,7 +1,7 @@
 //! The handle of a connection: asks for slots, opens streams, drains, closes.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use highball_core::{Address, Status};
 
@@ -26,6 +26,10 @@ impl Drop for Handle {
             .drain(Status::unavailable("the connection was dropped"));
     }
 }
+
+/// Closes a connection that others use. Does not keep it open.
+#[derive(Clone)]
+pub struct Closer(Weak<Shared>);
 
 /// The right to open one stream. Dropping it gives the right to the next in line.
 #[derive(Debug)]
@@ -130,6 +134,31 @@ impl Connection {
     /// Says GOAWAY to the server, in at most a second.
     pub fn close(&self, status: Status) {
         self.0.shared.close(status);
+    }
+
+    /// The means to close the connection later, for someone who is not to keep it open.
+    pub fn closer(&self) -> Closer {
+        Closer(Arc::downgrade(&self.0.shared))
+    }
+}
+
+impl Closer {
+    /// Like [`Connection::close`]. Does nothing if the connection is gone.
+    pub fn close(&self, status: Status) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.close(status);
+        }
+    }
+
+    /// Whether the connection and all its streams are gone.
+    pub fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+impl fmt::Debug for Closer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closer")
     }
 }
 

@@ -46,7 +46,7 @@ mod shared;
 mod stream;
 mod task;
 
-pub use connection::{Connection, NotOpened, OpenError, Slot};
+pub use connection::{Closer, Connection, NotOpened, OpenError, Slot};
 pub use end::{Closed, ConnectionEnd, Lost};
 pub use failure::{Ended, Processed};
 pub use handshake::{ConnectError, ConnectStage, connect};
