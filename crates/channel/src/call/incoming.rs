@@ -174,7 +174,7 @@ impl Incoming {
     }
 
     /// Ends the call with `status`; what is still open is cancelled.
-    fn over(&mut self, status: Status) -> Status {
+    pub(super) fn over(&mut self, status: Status) -> Status {
         if let State::Open(attempt) = std::mem::replace(&mut self.state, State::Over) {
             attempt.finish.failed(&status, true);
         }

@@ -148,8 +148,11 @@ impl Pump {
     where
         S: Stream<Item = Result<Bytes, Status>>,
     {
-        for message in self.replay.messages.clone() {
-            if half.send(message, false).await.is_err() {
+        let kept = self.replay.messages.clone();
+        let last = kept.len().saturating_sub(1);
+        for (index, message) in kept.into_iter().enumerate() {
+            let end = *exhausted && index == last;
+            if half.send(message, end).await.is_err() {
                 return Ok(Err(Interrupted::Stopped));
             }
         }
@@ -166,7 +169,9 @@ impl Pump {
                 break;
             };
             self.keep(&message);
-            if half.send(message, false).await.is_err() {
+            // A call with a single request says so with the request, and not in a frame of its own.
+            *exhausted = source.size_hint() == (0, Some(0));
+            if half.send(message, *exhausted).await.is_err() {
                 return Ok(Err(Interrupted::Stopped));
             }
         }

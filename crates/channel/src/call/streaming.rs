@@ -55,7 +55,8 @@ impl<T: Message + Default> Streaming<T> {
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
         let payload = ready!(self.incoming.poll_payload(cx))?;
-        Poll::Ready(payload.map(codec::decode).transpose())
+        let message = payload.map(codec::decode).transpose();
+        Poll::Ready(message.map_err(|status| self.incoming.over(status)))
     }
 }
 
@@ -189,5 +190,10 @@ impl Stream for Once {
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         Poll::Ready(self.0.take().map(Ok))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = usize::from(self.0.is_some());
+        (left, Some(left))
     }
 }

@@ -1,6 +1,7 @@
 //! The whole stack, both ends, over a network in memory with the clock standing still between events:
 //! targets, configs, policies, subchannels, streams, handlers.
 
+mod answers;
 mod bad_config;
 mod cancellation;
 mod control_plane;
@@ -11,6 +12,7 @@ mod kinds;
 mod life;
 mod picks;
 mod restarts;
+mod script;
 mod service_config;
 mod transparent_retries;
 mod world;

@@ -1,76 +1,14 @@
 //! Attempts that no server has worked on are made again; all others are not. The server is scripted.
 
-use highball_channel::transport::{BoxIo, MemoryListener};
-use highball_channel::{Channel, Code, Status};
-use highball_echo::{EchoClient, EchoResponse};
+use highball_channel::Code;
+use highball_echo::EchoClient;
 use highball_testkit::peer::{Frame, Peer};
-use prost::Message as _;
-use tokio::task::JoinHandle;
 
-use crate::world::{A, World, message, nothing_is_left, who};
+use crate::script::{Script, data, reply};
+use crate::world::{A, message};
 
 const REFUSED_STREAM: u32 = 7;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
-
-/// A channel to a server that the test scripts.
-struct Script {
-    world: World,
-    listener: MemoryListener,
-    channel: Channel,
-}
-
-impl Script {
-    fn new() -> Self {
-        let world = World::new();
-        let listener = world.network.listen(A);
-        world.resolve(&[A]);
-        let channel = world.channel(r#"{"pick_first":{}}"#);
-        Self {
-            world,
-            listener,
-            channel,
-        }
-    }
-
-    fn call(&self) -> JoinHandle<Result<String, Status>> {
-        let channel = self.channel.clone();
-        tokio::spawn(async move { who(&channel).await })
-    }
-
-    async fn accept(&mut self) -> Peer<BoxIo> {
-        let io = self.listener.accept().await.expect("the channel connects");
-        Peer::server(io, &[]).await
-    }
-
-    async fn end(self, peers: impl IntoIterator<Item = Peer<BoxIo>>) {
-        drop((peers.into_iter().collect::<Vec<_>>(), self.listener));
-        nothing_is_left(self.world, self.channel).await;
-    }
-}
-
-/// A whole reply from server A.
-fn reply(stream: u32) -> [Frame; 3] {
-    let payload = EchoResponse {
-        message: format!("x (from {A})"),
-    }
-    .encode_to_vec();
-    let prefix = [
-        0,
-        0,
-        0,
-        0,
-        u8::try_from(payload.len()).expect("it is short"),
-    ];
-    [
-        Frame::headers(
-            stream,
-            &[(":status", "200"), ("content-type", "application/grpc")],
-            false,
-        ),
-        Frame::data(stream, [&prefix[..], &payload].concat(), false),
-        Frame::headers(stream, &[("grpc-status", "0")], true),
-    ]
-}
 
 fn refused(stream: u32) -> Frame {
     Frame::Reset {
@@ -191,15 +129,4 @@ async fn what_was_streamed_before_the_refusal_is_sent_again() {
     assert_eq!(replies.message().await, Ok(None));
     drop((say, replies));
     script.end([peer]).await;
-}
-
-/// The bytes of the next DATA frame of a stream.
-async fn data(peer: &mut Peer<BoxIo>, stream: u32) -> Vec<u8> {
-    let frame = peer
-        .until(|frame| frame.stream() == stream && matches!(frame, Frame::Data { .. }))
-        .await;
-    match frame {
-        Frame::Data { data, .. } => data.to_vec(),
-        other => unreachable!("{other:?} is no DATA"),
-    }
 }

@@ -1,0 +1,86 @@
+//! A server that a test speaks for, frame by frame.
+
+use highball_channel::transport::{BoxIo, MemoryListener};
+use highball_channel::{Channel, Status};
+use highball_echo::EchoResponse;
+use highball_testkit::peer::{Frame, Peer};
+use prost::Message as _;
+use tokio::task::JoinHandle;
+
+use crate::world::{A, World, nothing_is_left, who};
+
+/// A channel to a server that the test scripts.
+pub(crate) struct Script {
+    pub(crate) world: World,
+    pub(crate) listener: MemoryListener,
+    pub(crate) channel: Channel,
+}
+
+impl Script {
+    pub(crate) fn new() -> Self {
+        let world = World::new();
+        let listener = world.network.listen(A);
+        world.resolve(&[A]);
+        let channel = world.channel(r#"{"pick_first":{}}"#);
+        Self {
+            world,
+            listener,
+            channel,
+        }
+    }
+
+    pub(crate) fn call(&self) -> JoinHandle<Result<String, Status>> {
+        let channel = self.channel.clone();
+        tokio::spawn(async move { who(&channel).await })
+    }
+
+    pub(crate) async fn accept(&mut self) -> Peer<BoxIo> {
+        let io = self.listener.accept().await.expect("the channel connects");
+        Peer::server(io, &[]).await
+    }
+
+    pub(crate) async fn end(self, peers: impl IntoIterator<Item = Peer<BoxIo>>) {
+        drop((peers.into_iter().collect::<Vec<_>>(), self.listener));
+        nothing_is_left(self.world, self.channel).await;
+    }
+}
+
+/// A whole reply from server A.
+pub(crate) fn reply(stream: u32) -> [Frame; 3] {
+    let payload = EchoResponse {
+        message: format!("x (from {A})"),
+    };
+    [
+        opening(stream),
+        framed(stream, &payload.encode_to_vec()),
+        success(stream),
+    ]
+}
+
+/// The headers of a response that brings messages.
+pub(crate) fn opening(stream: u32) -> Frame {
+    let fields = [(":status", "200"), ("content-type", "application/grpc")];
+    Frame::headers(stream, &fields, false)
+}
+
+/// One message with this payload.
+pub(crate) fn framed(stream: u32, payload: &[u8]) -> Frame {
+    let length = u8::try_from(payload.len()).expect("it is short");
+    Frame::data(stream, [&[0, 0, 0, 0, length], payload].concat(), false)
+}
+
+/// The trailers of a call that ended well.
+pub(crate) fn success(stream: u32) -> Frame {
+    Frame::headers(stream, &[("grpc-status", "0")], true)
+}
+
+/// The bytes of the next DATA frame of a stream.
+pub(crate) async fn data(peer: &mut Peer<BoxIo>, stream: u32) -> Vec<u8> {
+    let frame = peer
+        .until(|frame| frame.stream() == stream && matches!(frame, Frame::Data { .. }))
+        .await;
+    match frame {
+        Frame::Data { data, .. } => data.to_vec(),
+        other => unreachable!("{other:?} is no DATA"),
+    }
+}
