@@ -11,6 +11,8 @@
 //! | any other status | TRANSIENT_FAILURE, naming it |
 //! | UNIMPLEMENTED | READY, for as long as the connection lives |
 //! | any other end of the call | TRANSIENT_FAILURE, and the call is made again |
+//!
+//! A service config that asks for another service starts the checks anew.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,16 +35,25 @@ pub(super) struct HealthChecks {
     period: Period,
     messages: mpsc::UnboundedSender<Message>,
     authority: Authority,
-    running: HashMap<SubchannelId, Running>,
+    watched: HashMap<SubchannelId, Watch>,
+    /// The number of the next watch.
+    next: u64,
 }
 
-/// Ends its check when it is dropped.
+/// One watch over one READY subchannel. Ends its check when it is dropped.
 #[derive(Debug)]
-struct Running(AbortHandle);
+struct Watch {
+    /// Tells its reports from those of earlier watches, which may still be on their way.
+    number: u64,
+    /// `None` where nobody is asked.
+    check: Option<AbortHandle>,
+}
 
-impl Drop for Running {
+impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(check) = &self.check {
+            check.abort();
+        }
     }
 }
 
@@ -56,38 +67,58 @@ impl HealthChecks {
             period,
             messages,
             authority,
-            running: HashMap::new(),
+            watched: HashMap::new(),
+            next: 0,
         }
     }
 
     /// Reports the health of a READY subchannel, in place of an earlier check of it. `service` is what the
     /// service config asks for.
     pub(super) fn watch(&mut self, id: SubchannelId, link: &Arc<Link>, service: Option<&str>) {
+        let number = self.next;
+        self.next += 1;
         let report = Report {
             period: self.period,
             id,
+            watch: number,
             messages: self.messages.clone(),
         };
-        let Some(service) = service else {
-            return report.send(HealthState::Ready);
+        let check = match (service, link.connection()) {
+            (None, _) => {
+                report.send(HealthState::Ready);
+                None
+            }
+            (Some(service), Some(connection)) => {
+                let named = connection.address().server_name();
+                let named = named.and_then(|name| name.parse().ok());
+                let check = Check {
+                    authority: named.unwrap_or_else(|| self.authority.clone()),
+                    connection,
+                    service: service.to_owned(),
+                    report,
+                };
+                Some(tokio::spawn(check.run()).abort_handle())
+            }
+            // A connection that is lost already is reported as a state of the subchannel.
+            (Some(_), None) => None,
         };
-        // A connection that is lost already is reported as a state of the subchannel.
-        let Some(connection) = link.connection() else {
-            return;
-        };
-        let check = Check {
-            connection,
-            authority: self.authority.clone(),
-            service: service.to_owned(),
-            report,
-        };
-        let task = tokio::spawn(check.run());
-        self.running.insert(id, Running(task.abort_handle()));
+        self.watched.insert(id, Watch { number, check });
     }
 
     /// Ends the check of a subchannel, if there is one.
     pub(super) fn unwatch(&mut self, id: SubchannelId) {
-        self.running.remove(&id);
+        self.watched.remove(&id);
+    }
+
+    /// The subchannels whose health is watched.
+    pub(super) fn watched(&self) -> Vec<SubchannelId> {
+        self.watched.keys().copied().collect()
+    }
+
+    /// Whether a report comes from the watch that holds. One of an earlier watch counts no more.
+    pub(super) fn is_current(&self, id: SubchannelId, watch: u64) -> bool {
+        let current = self.watched.get(&id);
+        current.is_some_and(|current| current.number == watch)
     }
 }
 
@@ -95,6 +126,7 @@ impl HealthChecks {
 struct Report {
     period: Period,
     id: SubchannelId,
+    watch: u64,
     messages: mpsc::UnboundedSender<Message>,
 }
 
@@ -104,6 +136,7 @@ impl Report {
         let _ = self.messages.send(Message::Health {
             period: self.period,
             id: self.id,
+            watch: self.watch,
             state,
         });
     }

@@ -65,6 +65,8 @@ pub(crate) enum Message {
     Health {
         period: Period,
         id: SubchannelId,
+        /// Which watch over it says so.
+        watch: u64,
         state: HealthState,
     },
     /// A picker or a completion hook wakes its policy.

@@ -78,11 +78,14 @@ impl Active {
             Message::Connect => self.tell(&Path::root(), Event::ExitIdle),
             Message::ResetBackoff => self.subchannels.reset_backoff(),
             Message::Subchannel { id, state, .. } => self.subchannel(id, state),
-            Message::Health { id, state, .. } => {
+            Message::Health {
+                id, watch, state, ..
+            } if self.health.is_current(id, watch) => {
                 if let Some(owner) = self.subchannels.entry(id).map(|entry| entry.owner.clone()) {
                     self.tell(&owner, Event::Health { id, state });
                 }
             }
+            Message::Health { .. } => (),
             Message::Wake { owner, .. } => self.tell(&owner, Event::Woken),
             Message::Timer(id) => self.timer(id),
             Message::Resolved(resolution, ack) => match self.resolved(resolution, configs) {
@@ -232,8 +235,12 @@ impl Active {
         if old.as_ref().is_none_or(|old| !Arc::ptr_eq(old, &config)) {
             self.changed = true;
             let policy = config.policy().name();
-            if old.is_none_or(|old| old.policy().name() != policy) {
+            if old.as_ref().is_none_or(|old| old.policy().name() != policy) {
                 debug!(target: "channel", policy, "switching to new balancing policy");
+            }
+            if old.is_some_and(|old| old.health_service() != config.health_service()) {
+                let watched = self.health.watched();
+                watched.into_iter().for_each(|id| self.watch_health(id));
             }
         }
     }

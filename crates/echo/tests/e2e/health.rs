@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use highball_channel::resolver::Resolution;
 use highball_channel::{Channel, ConnectivityState};
 use highball_echo::{EchoServer, EchoWithAddress};
 use highball_server::{IncomingCall, Request, Response, ResponseStream, Server, Service};
@@ -12,6 +13,7 @@ use crate::world::{A, World, nothing_is_left, settle, who};
 
 const SERVING: i32 = 1;
 const NOT_SERVING: i32 = 2;
+const SERVICE_UNKNOWN: i32 = 3;
 
 /// `HealthCheckRequest` and `HealthCheckResponse`: each has one field.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -26,7 +28,7 @@ struct Answer {
     status: i32,
 }
 
-/// `grpc.health.v1.Health`, as far as `Watch` goes.
+/// `grpc.health.v1.Health`, as far as `Watch` goes. Knows the service `echo`.
 struct Health(watch::Sender<i32>);
 
 impl Service for Health {
@@ -38,7 +40,15 @@ impl Service for Health {
         assert_eq!(method, "Watch");
         let statuses = self.0.subscribe();
         highball_server::server_streaming(call, async move |request: Request<Asked>| {
-            assert_eq!(request.message().service, "echo");
+            if request.message().service != "echo" {
+                let unknown = Answer {
+                    status: SERVICE_UNKNOWN,
+                };
+                let unknown = futures::stream::iter([Ok(unknown)]);
+                let stream: ResponseStream<Answer> =
+                    Box::pin(unknown.chain(futures::stream::pending()));
+                return Ok(Response::new(stream));
+            }
             let changes =
                 futures::stream::unfold((statuses, true), async |(mut statuses, first)| {
                     if !first {
@@ -159,6 +169,42 @@ async fn a17_the_watch_ends_with_the_channel() {
         states.collect::<Vec<_>>().await.last(),
         Some(&ConnectivityState::Shutdown)
     );
+    drop(status);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_config_that_names_another_service_starts_the_watch_anew() {
+    let mut world = World::new();
+    let (status, watchers) = watch::channel(SERVING);
+    drop(watchers);
+    let server = Server::builder()
+        .add_service(echo())
+        .add_service(Health(status.clone()))
+        .build();
+    world.start_with(A, server);
+    let channel = channel(&world, "{}");
+    for (service, watchers, state) in [
+        (r#"{"serviceName":"echo"}"#, 1, ConnectivityState::Ready),
+        (
+            r#"{"serviceName":"other"}"#,
+            0,
+            ConnectivityState::TransientFailure,
+        ),
+        ("{}", 0, ConnectivityState::Ready),
+        (r#"{"serviceName":"echo"}"#, 1, ConnectivityState::Ready),
+    ] {
+        let config = format!(
+            r#"{{"loadBalancingConfig":[{{"round_robin":{{}}}}],"healthCheckConfig":{service}}}"#
+        );
+        let resolution = Resolution::new([A]).with_service_config(config);
+        world.resolver.update(resolution);
+        channel.connect();
+        settle().await;
+        assert_eq!(channel.state(), state, "{service}");
+        assert_eq!(status.receiver_count(), watchers, "{service}");
+    }
+    assert_eq!(world.network.connections(A), 1);
     drop(status);
     nothing_is_left(world, channel).await;
 }
