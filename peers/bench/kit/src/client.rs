@@ -1,0 +1,94 @@
+//! A client program: connects, works, measures, prints.
+
+use std::future::Future;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use crate::process::Usage;
+use crate::{ClientOptions, Meter, Peer, Report, Result, load};
+
+/// The `main` of a stack's client.
+pub fn client<P: Peer>() -> ExitCode {
+    let options = ClientOptions::parse();
+    let result = options
+        .runtime
+        .build()
+        .map_err(Into::into)
+        .and_then(|runtime| {
+            let line = runtime.block_on(run::<P>(options));
+            runtime.shutdown_background();
+            line
+        });
+    match result {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run<P: Peer>(options: ClientOptions) -> Result<String> {
+    if let Some(calls) = options.calls {
+        let peer = P::connect(options.port).await?;
+        load::sequence(&peer, &load::request(&options), calls).await?;
+        return Ok(format!("{{\"calls\":{calls}}}"));
+    }
+    let mut peers = Vec::new();
+    for _ in 0..options.connections {
+        peers.push(P::connect(options.port).await?);
+    }
+    let meter = Arc::new(Meter::new());
+    let mut tasks = FuturesUnordered::new();
+    for peer in peers.iter().cycle().take(options.calls_in_flight) {
+        let load = load::forever(peer.clone(), options.clone(), Arc::clone(&meter));
+        tasks.push(tokio::spawn(load));
+    }
+    let failed = async {
+        match tasks.next().await {
+            Some(Ok(Err(failure))) => failure,
+            other => format!("a task ended: {other:?}").into(),
+        }
+    };
+    measure(&options, &meter, failed).await
+}
+
+async fn measure(
+    options: &ClientOptions,
+    meter: &Meter,
+    failed: impl Future<Output = crate::Failure>,
+) -> Result<String> {
+    let mut failed = pin!(failed);
+    let mut work = async |seconds: f64| {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => Ok(()),
+            failure = &mut failed => Err(failure),
+        }
+    };
+    work(options.warmup).await?;
+    let usage = || (Usage::now(None), Usage::now(options.server_pid));
+    meter.record(true);
+    let (started, done, before) = (Instant::now(), meter.done(), usage());
+    work(options.seconds).await?;
+    let (seconds, done, after) = (started.elapsed(), meter.done() - done, usage());
+    meter.record(false);
+    let report = Report {
+        calls: done,
+        seconds: seconds.as_secs_f64(),
+        p50_us: meter.quantile(0.50),
+        p99_us: meter.quantile(0.99),
+        client_cpu_s: after.0.cpu_seconds - before.0.cpu_seconds,
+        server_cpu_s: after.1.cpu_seconds - before.1.cpu_seconds,
+        client_rss_kib: after.0.rss_kib,
+        server_rss_kib: after.1.rss_kib,
+    };
+    Ok(serde_json::to_string(&report)?)
+}

@@ -1,0 +1,29 @@
+//! What all programs of the benchmark share, so that stacks differ in nothing but the stack.
+//!
+//! ```text
+//!   runner ── starts ──► server program: serve()      prints its port, ends with its standard input
+//!          ── starts ──► client program: client()     a closed loop; prints one line of JSON
+//! ```
+//!
+//! A stack is an implementation of [`Peer`] and a function that serves a listener. Its programs are one
+//! line each.
+
+mod allocations;
+mod client;
+mod load;
+mod message;
+mod meter;
+mod options;
+mod peer;
+mod process;
+mod report;
+mod server;
+
+pub use allocations::{Counting, count_allocations};
+pub use client::client;
+pub use message::{Echo, requests};
+pub use meter::Meter;
+pub use options::{ClientOptions, Kind, Runtime};
+pub use peer::{Failure, Peer, PingPong, Result};
+pub use report::Report;
+pub use server::server;
