@@ -1,5 +1,7 @@
 //! What calls make of answers that a well-behaved server does not give.
 
+use std::time::Duration;
+
 use highball_channel::{Code, Request};
 use highball_echo::EchoClient;
 use highball_testkit::peer::Frame;
@@ -92,6 +94,34 @@ async fn the_only_request_of_a_call_ends_its_stream() {
     let mut replies = call.await.unwrap().unwrap();
     assert!(replies.message().await.unwrap().is_some(), "from {A}");
     assert_eq!(replies.message().await, Ok(None));
+    drop(replies);
+    script.end([peer]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_stop_cannot_stretch_a_deadline() {
+    let mut script = Script::new();
+    let echo = EchoClient::new(script.channel.clone());
+    let request = Request::new(message("x")).with_timeout(Duration::from_secs(1));
+    let call = tokio::spawn(async move { echo.server_streaming_echo(request).await });
+    let mut peer = script.accept().await;
+    let stream = peer.headers().await;
+    let endless = std::iter::repeat_with(|| framed(stream, &[])).take(5000);
+    peer.send_all([opening(stream)].into_iter().chain(endless))
+        .await;
+    let mut replies = call.await.unwrap().unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut late = 0;
+    let status = loop {
+        match replies.message().await {
+            Ok(Some(_)) => late += 1,
+            Ok(None) => panic!("the server has not said how it ends"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    // What had come in time is handed out, but not without end.
+    assert!((100..2000).contains(&late), "{late} messages");
     drop(replies);
     script.end([peer]).await;
 }
