@@ -45,10 +45,17 @@ impl StreamGate {
 
     /// Waits for a slot. Cancel-safe: a slot that nobody waits for any more goes to the next in line.
     pub(crate) async fn enter(&self) -> Result<(), GateClosed> {
-        let permit = self.free.acquire().await.map_err(|_| GateClosed)?;
-        permit.forget();
-        self.tally().held += 1;
-        Ok(())
+        loop {
+            let permit = self.free.acquire().await.map_err(|_| GateClosed)?;
+            permit.forget();
+            let mut tally = self.tally();
+            if tally.owed == 0 {
+                tally.held += 1;
+                return Ok(());
+            }
+            // It was on its way to somebody when the limit fell.
+            tally.owed -= 1;
+        }
     }
 
     /// Gives a slot back. Returns how many are still held.
@@ -205,6 +212,19 @@ mod tests {
             }
             run(1, &script);
         }
+    }
+
+    #[test]
+    fn a_slot_that_was_on_its_way_when_the_limit_fell_lets_nobody_in() {
+        let gate = StreamGate::new(1);
+        assert!(poll(&mut (Box::pin(gate.enter()) as Entering<'_>)).is_ready());
+        let mut next: Entering<'_> = Box::pin(gate.enter());
+        assert!(poll(&mut next).is_pending());
+        gate.leave();
+        gate.resize(0);
+        assert!(poll(&mut next).is_pending());
+        gate.resize(1);
+        assert!(poll(&mut next).is_ready());
     }
 
     #[test]
