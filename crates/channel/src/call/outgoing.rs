@@ -28,7 +28,7 @@ const REPLAY_LIMIT: usize = 256 * 1024;
 #[derive(Debug)]
 pub(super) struct Outgoing {
     /// Closed once the call is committed.
-    attempts: Option<mpsc::Sender<SendHalf>>,
+    attempts: Option<mpsc::UnboundedSender<SendHalf>>,
     /// How sending ended: well, or with the status of a request that fails the call. `None` once known.
     ended: Option<oneshot::Receiver<Result<(), Status>>>,
     task: AbortHandle,
@@ -40,7 +40,7 @@ impl Outgoing {
     where
         S: Stream<Item = Result<Bytes, Status>> + Send + 'static,
     {
-        let (attempts, inbox) = mpsc::channel(1);
+        let (attempts, inbox) = mpsc::unbounded_channel();
         let (end, ended) = oneshot::channel();
         let pump = Pump {
             attempts: inbox,
@@ -67,8 +67,8 @@ impl Outgoing {
     /// Sends on this stream from now on, from the first message.
     pub(super) fn send_on(&self, half: SendHalf) {
         if let Some(attempts) = &self.attempts {
-            // There is room for one, and the pump takes the older one out before it fails.
-            let _ = attempts.try_send(half);
+            // It may wait behind one that has ended before the pump came to it.
+            let _ = attempts.send(half);
         }
     }
 
@@ -98,7 +98,7 @@ impl Drop for Outgoing {
 
 /// The task that sends.
 struct Pump {
-    attempts: mpsc::Receiver<SendHalf>,
+    attempts: mpsc::UnboundedReceiver<SendHalf>,
     replay: Replay,
 }
 
@@ -192,5 +192,60 @@ impl Pump {
         } else {
             self.replay.messages.push(message.clone());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use highball_transport::MemoryNetwork;
+    use highball_transport::client::{ClientOptions, RequestHead, connect};
+    use highball_transport::server::{ServerConnection, ServerOptions};
+    use http::uri::{Authority, PathAndQuery};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_comes_before_the_pump_has_seen_the_one_before_is_sent_on() {
+        let network = MemoryNetwork::new();
+        let mut listener = network.listen("a:1");
+        let server = tokio::spawn(async move {
+            let io = listener.accept().await.unwrap();
+            let options = ServerOptions::default();
+            let mut server = ServerConnection::handshake(io, &options).await.unwrap();
+            let mut calls = Vec::new();
+            while let Some(mut call) = server.accept().await {
+                calls.push(tokio::spawn(async move {
+                    poll_fn(|cx| call.receiver.poll_message(100, cx)).await
+                }));
+                if calls.len() == 2 {
+                    tokio::spawn(async move { while server.accept().await.is_some() {} });
+                    break;
+                }
+            }
+            calls.pop().unwrap().await.unwrap()
+        });
+        let address = "a:1".into();
+        let options = ClientOptions::default();
+        let (connection, _end) = connect(&network, &address, &options).await.unwrap();
+        let head = RequestHead::new(
+            Authority::from_static("a"),
+            PathAndQuery::from_static("/s/m"),
+        );
+        let (first, first_response) = connection
+            .open(connection.slot().await.unwrap(), head.clone())
+            .unwrap();
+        let (second, _second_response) = connection
+            .open(connection.slot().await.unwrap(), head)
+            .unwrap();
+        let message = Bytes::from_static(b"\0\0\0\0\x01x");
+        let messages = futures::stream::iter([Ok(message)]).chain(futures::stream::pending());
+        let outgoing = Outgoing::pump(messages);
+        outgoing.send_on(first);
+        drop(first_response);
+        outgoing.send_on(second);
+        let received = tokio::time::timeout(std::time::Duration::from_secs(60), server).await;
+        let received = received.expect("the second stream is sent on").unwrap();
+        assert_eq!(received.unwrap().unwrap(), "x");
     }
 }
