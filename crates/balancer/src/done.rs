@@ -1,6 +1,7 @@
 //! The completion hook: how a picker learns what became of the calls it placed.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use highball_core::{MetadataMap, Status};
 
@@ -36,7 +37,7 @@ impl Outcome {
 
 /// A hook that runs exactly once: when the attempt ends, or with a default [`Outcome`] when it is dropped.
 ///
-/// It runs on the task of the call: it must not block.
+/// It runs on the task of the call: it must not block. If it panics, nobody but the log hears of it.
 pub struct Done(Option<Hook>);
 
 type Hook = Box<dyn FnOnce(Outcome) + Send>;
@@ -49,17 +50,21 @@ impl Done {
 
     /// Runs the hook.
     pub fn fire(mut self, outcome: Outcome) {
-        if let Some(hook) = self.0.take() {
-            hook(outcome);
+        self.run(outcome);
+    }
+
+    fn run(&mut self, outcome: Outcome) {
+        let Some(hook) = self.0.take() else { return };
+        // Unwind safe: the hook is gone after it has run. It may run while its call unwinds.
+        if catch_unwind(AssertUnwindSafe(|| hook(outcome))).is_err() {
+            tracing::error!(target: "balancer", "a completion hook panicked");
         }
     }
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        if let Some(hook) = self.0.take() {
-            hook(Outcome::default());
-        }
+        self.run(Outcome::default());
     }
 }
 

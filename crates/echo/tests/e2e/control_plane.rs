@@ -192,6 +192,31 @@ async fn the_completion_hook_runs_once_whatever_becomes_of_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_completion_hook_that_panics_harms_nobody() {
+    let _turn = TURN.lock().await;
+    let world = World::with_two_servers();
+    let channel = hooked(&world);
+    hook(|picker, call| match picker.pick(call) {
+        Pick::Use(selection) => Pick::Use(selection.on_done(|_| panic!("oh no"))),
+        other => other,
+    });
+    who(&channel).await.expect("its call goes on");
+    let echo = EchoClient::new(channel.clone());
+    let requests = Request::new(futures::stream::pending());
+    let stream = echo.bidirectional_streaming_echo(requests).await.unwrap();
+    // A hook that runs while its call's task unwinds would end the process.
+    let unwinding = tokio::spawn(async move {
+        let _stream = stream;
+        panic!("the application's own");
+    });
+    assert!(unwinding.await.unwrap_err().is_panic());
+    who(&channel).await.expect("others go on");
+    unhook();
+    drop(echo);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subchannel_that_is_not_ready_any_more_is_not_asked_for_again_until_the_next_picker() {
     let _turn = TURN.lock().await;
     let mut world = World::with_two_servers();
