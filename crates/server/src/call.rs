@@ -220,9 +220,16 @@ impl<'a> Attendant<'a> {
 
     /// Sends one or more framed messages, as fast as the client takes them.
     pub(crate) async fn send(&mut self, mut framed: Bytes) -> Result<(), Halt> {
+        if self.orphaned.is_some() {
+            // Nobody takes the messages, so nobody holds the stream back: others get their turn.
+            tokio::task::yield_now().await;
+        }
         poll_fn(|cx| {
             if self.orphaned.is_some() {
-                return Poll::Ready(Ok(()));
+                return match self.poll_halt(cx) {
+                    Poll::Ready(halt) => Poll::Ready(Err(halt)),
+                    Poll::Pending => Poll::Ready(Ok(())),
+                };
             }
             match self.responder.poll_send(&mut framed, cx) {
                 Poll::Ready(Ok(())) => Poll::Ready(Ok(())),

@@ -217,6 +217,29 @@ async fn a_stop_cuts_calls_at_once_whatever_they_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_cuts_a_stream_without_end_that_nobody_takes() {
+    let turns = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let world = World::new();
+    let client = world.client().await;
+    let mut call = client.start("CountOn").await;
+    // Not for ever, or else a server that does not let go of it could not fail the test.
+    let numbers = framed(&10_000_000_u32);
+    call.send.send_data(numbers, true).unwrap();
+    turns().await;
+    drop(call);
+    turns().await;
+    assert_eq!((world.seen.running(), world.seen.finished()), (1, 0));
+    world.server.stop().await;
+    assert_eq!((world.seen.running(), world.seen.finished()), (0, 0));
+    drop(client);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_does_not_wait_for_a_client_that_reads_nothing() {
     let world = World::new();
     let mut peer = world.raw().await;

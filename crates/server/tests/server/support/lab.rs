@@ -87,6 +87,7 @@ impl Service for Lab {
                 Ok(Response::new("x".repeat(*request.message() as usize)))
             }),
             "Count" => server_streaming(call, move |request| count(seen, request)),
+            "CountOn" => server_streaming(call, move |request| count_on(seen, request)),
             "Broken" => server_streaming(call, broken),
             "Quiet" => server_streaming(call, move |_: Request<String>| async move {
                 let inside = seen.enter();
@@ -180,6 +181,23 @@ async fn count(seen: Seen, request: Request<u32>) -> Result<Response<ResponseStr
         Ok(number)
     });
     Ok(Response::new(Box::pin(numbers)))
+}
+
+/// Always has another number, up to the given one, whoever waits.
+async fn count_on(
+    seen: Seen,
+    request: Request<u32>,
+) -> Result<Response<ResponseStream<u32>>, Status> {
+    request.run_to_end();
+    let end = futures::stream::once({
+        let seen = seen.clone();
+        async move {
+            seen.0.finished.fetch_add(1, Ordering::SeqCst);
+            Ok(0)
+        }
+    });
+    let numbers = count(seen, request).await?.into_message();
+    Ok(Response::new(Box::pin(numbers.chain(end))))
 }
 
 /// Two messages, then a failure; with "ok", a good end with trailing metadata; with "at once", no message.
