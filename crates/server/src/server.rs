@@ -73,7 +73,7 @@ impl Server {
             shared: Arc::new(Shared {
                 router,
                 options,
-                handshakes: Arc::new(Semaphore::new(handshakes)),
+                handshakes: Arc::new(Semaphore::new(handshakes.min(Semaphore::MAX_PERMITS))),
                 drain: CancellationToken::new(),
                 stop: CancellationToken::new(),
                 grace,

@@ -125,7 +125,7 @@ impl Actor {
             let delay = self.options.backoff.delay(self.failures, &mut self.rng);
             match self.attempt(started, delay).await? {
                 Ok((connection, end)) => self.serve(connection, end).await?,
-                Err(status) => self.back_off(status, started + delay).await?,
+                Err(status) => self.back_off(status, later(started, delay)).await?,
             }
         }
     }
@@ -154,7 +154,8 @@ impl Actor {
         let limit = options.min_connect_timeout.max(delay);
         let connect =
             highball_transport::client::connect(&*options.connector, &address, &options.client);
-        let mut attempt = std::pin::pin!(tokio::time::timeout_at(started + limit, connect));
+        let end = later(started, limit);
+        let mut attempt = std::pin::pin!(tokio::time::timeout_at(end, connect));
         loop {
             tokio::select! {
                 biased;
@@ -232,6 +233,12 @@ impl Actor {
             (self.report)(state);
         }
     }
+}
+
+/// `start` and `delay` together; thirty years where the clock cannot say that.
+fn later(start: Instant, delay: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    start.checked_add(delay).unwrap_or_else(|| start + FAR)
 }
 
 fn timed_out(address: &Address, limit: Duration) -> Status {

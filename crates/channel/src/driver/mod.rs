@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::activity::Activity;
-use crate::picker_slot::PickerSlot;
+use crate::picker_slot::{Generation, PickerSlot};
 
 pub(crate) use config::Configs;
 pub(crate) use mode::Setup;
@@ -181,7 +181,9 @@ impl Driver {
             tracing::debug!(target: "channel", "leaving idle mode");
             self.states.publish(ConnectivityState::Connecting);
             self.mode.leave_idle();
-            self.idle_check = self.idle_timeout.map(|timeout| Instant::now() + timeout);
+            // A time-out beyond what the clock can say never comes.
+            let timeout = self.idle_timeout;
+            self.idle_check = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         }
     }
 
@@ -202,6 +204,18 @@ impl Driver {
     async fn close(mut self) {
         tracing::debug!(target: "channel", "closed");
         self.mode.close().await;
+    }
+}
+
+/// However the task ends, with its runtime or in a panic of a policy that is dropped: nobody waits for it
+/// in vain.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let status = match std::thread::panicking() {
+            true => Status::internal("the channel's task has panicked"),
+            false => closing(),
+        };
+        self.shared.slot.publish(Generation::ended(status));
         self.states.publish(ConnectivityState::Shutdown);
     }
 }

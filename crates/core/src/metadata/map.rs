@@ -48,7 +48,13 @@ pub enum InvalidMetadata {
     /// A text was given for a `-bin` key, or bytes for another one.
     #[error("header key {0:?}: keys that end in \"-bin\" take bytes, all others take text")]
     WrongKind(String),
+    /// There are as many different keys as a map may have: 8192.
+    #[error("header key {0:?} is one too many")]
+    TooManyKeys(String),
 }
+
+/// No peer accepts a header list with as many keys; several such maps still fit into one.
+const MOST_KEYS: usize = 8192;
 
 impl From<InvalidMetadata> for Status {
     /// INTERNAL, as gRPC ends a call whose metadata cannot be sent.
@@ -85,28 +91,28 @@ impl MetadataMap {
     /// Sets `key` to this one text, whatever it was.
     pub fn insert(&mut self, key: &str, value: &str) -> Result<(), InvalidMetadata> {
         let (name, value) = ascii(key, value)?;
-        self.headers.insert(name, value);
+        self.headers.insert(self.room_for(name)?, value);
         Ok(())
     }
 
     /// Adds a text to the values of `key`.
     pub fn append(&mut self, key: &str, value: &str) -> Result<(), InvalidMetadata> {
         let (name, value) = ascii(key, value)?;
-        self.headers.append(name, value);
+        self.headers.append(self.room_for(name)?, value);
         Ok(())
     }
 
     /// Sets a `-bin` key to these bytes, whatever it was.
     pub fn insert_bin(&mut self, key: &str, value: &[u8]) -> Result<(), InvalidMetadata> {
-        self.headers
-            .insert(binary_name(key)?, binary::encode(value));
+        let name = self.room_for(binary_name(key)?)?;
+        self.headers.insert(name, binary::encode(value));
         Ok(())
     }
 
     /// Adds bytes to the values of a `-bin` key.
     pub fn append_bin(&mut self, key: &str, value: &[u8]) -> Result<(), InvalidMetadata> {
-        self.headers
-            .append(binary_name(key)?, binary::encode(value));
+        let name = self.room_for(binary_name(key)?)?;
+        self.headers.append(name, binary::encode(value));
         Ok(())
     }
 
@@ -150,7 +156,7 @@ impl MetadataMap {
         self.headers.remove(key.to_ascii_lowercase()).is_some()
     }
 
-    /// Adds all values of `other` behind those that are here.
+    /// Adds all values of `other` behind those that are here. Keys beyond the 8192nd are left out.
     pub fn merge(&mut self, other: Self) {
         if self.is_empty() {
             *self = other;
@@ -159,10 +165,18 @@ impl MetadataMap {
         let mut current = None;
         for (name, value) in other.headers {
             current = name.or(current);
-            if let Some(name) = &current {
-                self.headers.append(name.clone(), value);
+            if let Some(Ok(name)) = current.clone().map(|name| self.room_for(name)) {
+                self.headers.append(name, value);
             }
         }
+    }
+
+    /// The name itself, unless it is new to a map that is full.
+    fn room_for(&self, name: HeaderName) -> Result<HeaderName, InvalidMetadata> {
+        if self.headers.keys_len() < MOST_KEYS || self.headers.contains_key(&name) {
+            return Ok(name);
+        }
+        Err(InvalidMetadata::TooManyKeys(name.as_str().to_owned()))
     }
 
     /// Every key with every value. The values of one key come together and in order.
@@ -291,6 +305,27 @@ mod tests {
         assert_eq!(metadata.get_all("X-MANY").collect::<Vec<_>>(), ["three"]);
         assert!(metadata.remove("X-Many") && !metadata.contains_key("x-many"));
         assert_eq!(metadata.len(), 1);
+    }
+
+    #[test]
+    fn a_map_takes_no_more_keys_than_fit_into_a_request() {
+        let mut metadata = MetadataMap::new();
+        for number in 0..MOST_KEYS {
+            metadata.append(&format!("k{number}"), "v").unwrap();
+        }
+        assert_eq!(
+            metadata.append("another", "v").unwrap_err().to_string(),
+            "header key \"another\" is one too many"
+        );
+        assert!(metadata.insert_bin("another-bin", b"v").is_err());
+        metadata
+            .append("k0", "a second value is no new key")
+            .unwrap();
+        let mut others = MetadataMap::new();
+        others.append("another", "v").unwrap();
+        others.append("k1", "v").unwrap();
+        metadata.merge(others);
+        assert_eq!(metadata.len(), MOST_KEYS + 2);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod cancellation;
 mod control_plane;
 mod deadlines;
 mod health;
+mod hostile;
 mod idleness;
 mod kinds;
 mod life;

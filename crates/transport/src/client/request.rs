@@ -38,6 +38,9 @@ const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// Room for the headers of a call without metadata.
 const OWN_HEADERS: usize = 6;
 
+/// Room that is made for metadata in advance.
+const MOST_AT_ONCE: usize = 256;
+
 impl RequestHead {
     /// A head without deadline and metadata.
     pub fn new(authority: Authority, path: PathAndQuery) -> Self {
@@ -80,7 +83,9 @@ impl RequestHead {
     }
 
     fn headers(self, shared: &Shared) -> (HeaderMap, PathAndQuery, Authority) {
-        let mut headers = HeaderMap::with_capacity(OWN_HEADERS + self.metadata.len());
+        // Room for keys: the values may be more than a map can have of these.
+        let room = OWN_HEADERS + self.metadata.len().min(MOST_AT_ONCE);
+        let mut headers = HeaderMap::with_capacity(room);
         headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
         headers.insert(header::USER_AGENT, shared.user_agent.clone());
         headers.insert(header::TE, TRAILERS);
