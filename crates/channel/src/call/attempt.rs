@@ -67,7 +67,7 @@ impl Call {
             ))),
             Err(OpenError::NotOpened(_)) => Ok(Err(picked)),
             Err(OpenError::Failed(status)) => {
-                finish.failed(&status, false);
+                finish.failed(&status, Reached::Nothing);
                 Err(status)
             }
         }
@@ -95,6 +95,25 @@ pub(super) fn receiving_from(connection: &Connection) -> String {
     format!("waiting for the response of {}", connection.address())
 }
 
+impl Attempt {
+    /// The attempt ended with this status.
+    pub(super) fn failed(self, status: &Status) {
+        let reached = match self.receive.has_answered() {
+            true => Reached::Answer,
+            false => Reached::Stream,
+        };
+        self.finish.failed(status, reached);
+    }
+}
+
+/// How far an attempt came before it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reached {
+    Nothing,
+    Stream,
+    Answer,
+}
+
 impl Finish {
     /// The attempt ended well.
     pub(super) fn succeeded(self, trailers: &MetadataMap) {
@@ -105,12 +124,12 @@ impl Finish {
         done.fire(outcome);
     }
 
-    /// The attempt ended with this status.
-    pub(super) fn failed(self, status: &Status, sent: bool) {
+    fn failed(self, status: &Status, reached: Reached) {
         let Some(done) = self.0 else { return };
         let mut outcome = Outcome::ended(Err(status.clone()));
         outcome.trailers = status.metadata().clone();
-        outcome.bytes_sent = sent;
+        outcome.bytes_sent = reached != Reached::Nothing;
+        outcome.bytes_received = reached == Reached::Answer;
         done.fire(outcome);
     }
 }

@@ -185,7 +185,7 @@ impl Incoming {
         let call = self.call.clone();
         let opening = Box::pin(async move { call.attempt().await });
         if let State::Open(attempt) = std::mem::replace(&mut self.state, State::Opening(opening)) {
-            attempt.finish.failed(&ended.status, true);
+            attempt.failed(&ended.status);
         }
         Ok(None)
     }
@@ -193,7 +193,7 @@ impl Incoming {
     /// Ends the call with `status`; what is still open is cancelled.
     pub(super) fn over(&mut self, status: Status) -> Status {
         if let State::Open(attempt) = std::mem::replace(&mut self.state, State::Over) {
-            attempt.finish.failed(&status, true);
+            attempt.failed(&status);
         }
         status
     }

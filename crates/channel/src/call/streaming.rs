@@ -116,10 +116,10 @@ where
     let Some(payload) = poll_fn(|cx| incoming.poll_payload(cx)).await? else {
         return Err(Violation::NoResponse.into());
     };
+    let message = codec::decode(payload).map_err(|status| incoming.over(status))?;
     if poll_fn(|cx| incoming.poll_payload(cx)).await?.is_some() {
-        return Err(Violation::SecondResponse.into());
+        return Err(incoming.over(Violation::SecondResponse.into()));
     }
-    let message = codec::decode(payload)?;
     let metadata = incoming.headers().cloned().unwrap_or_default();
     let trailers = incoming.trailers().clone();
     Ok(Response::new(message)

@@ -35,11 +35,7 @@ where
     let (message, metadata, options) = request.into_parts();
     let call = Call::start(channel, method, metadata, options).await?;
     let framed = codec::encode(&message, call.max_request_bytes)?;
-    let reply = call.exchange(framed).await?;
-    let message = codec::decode(reply.payload)?;
-    Ok(Response::new(message)
-        .with_metadata(reply.metadata)
-        .with_trailers(reply.trailers))
+    call.exchange(framed).await
 }
 
 /// Why an attempt brought no reply.
@@ -62,7 +58,10 @@ impl From<Violation> for Failure {
 
 impl Call {
     /// Attempts the call until an attempt counts.
-    async fn exchange(&self, framed: Bytes) -> Result<Reply, Status> {
+    async fn exchange<Resp>(&self, framed: Bytes) -> Result<Response<Resp>, Status>
+    where
+        Resp: Message + Default,
+    {
         let mut transparent = Transparent::default();
         loop {
             let (mut send, mut attempt) = self.attempt().await?;
@@ -70,19 +69,24 @@ impl Call {
             let exchange = alongside(send.send(framed.clone(), true), receiving);
             let receiving = || receiving_from(&attempt.connection);
             let status = match self.deadline.limit(exchange, receiving).await {
-                Ok(Ok(reply)) => {
-                    attempt.finish.succeeded(&reply.trailers);
-                    return Ok(reply);
-                }
+                Ok(Ok(reply)) => match codec::decode(reply.payload) {
+                    Ok(message) => {
+                        attempt.finish.succeeded(&reply.trailers);
+                        return Ok(Response::new(message)
+                            .with_metadata(reply.metadata)
+                            .with_trailers(reply.trailers));
+                    }
+                    Err(undecodable) => undecodable,
+                },
                 Ok(Err(Failure::Ended(ended))) if transparent.allows(&ended) => {
-                    attempt.finish.failed(&ended.status, true);
+                    attempt.failed(&ended.status);
                     continue;
                 }
                 Ok(Err(Failure::Ended(ended))) => status_of(ended, self.deadline),
                 Ok(Err(Failure::Violation(violation))) => violation.into(),
                 Err(deadline_exceeded) => deadline_exceeded,
             };
-            attempt.finish.failed(&status, true);
+            attempt.failed(&status);
             return Err(status);
         }
     }

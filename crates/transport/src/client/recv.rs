@@ -35,6 +35,8 @@ pub struct RecvHalf {
     limit: usize,
     /// Set when the call has ended well.
     trailers: MetadataMap,
+    /// The server has sent headers, whatever they said.
+    has_answered: bool,
 }
 
 enum State {
@@ -53,7 +55,13 @@ impl RecvHalf {
             encoding: Encoding::Identity,
             limit,
             trailers: MetadataMap::new(),
+            has_answered: false,
         }
+    }
+
+    /// Whether the server has sent headers, be they good or bad, initial or trailing.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered
     }
 
     /// Waits for the response headers: `Ok(None)` if the call ended well without any (or if they were
@@ -148,6 +156,7 @@ impl RecvHalf {
 
     /// Judges the first HEADERS; gives the metadata if messages may follow.
     fn open(&mut self, response: http::Response<RecvStream>) -> Option<MetadataMap> {
+        self.has_answered = true;
         let (head, body) = response.into_parts();
         self.encoding = Encoding::of(&head.headers);
         let is_last = body.is_end_stream();
