@@ -78,8 +78,11 @@ impl Channel {
         }
     }
 
-    /// Every state from the present one on, none left out however quickly they follow one another. Ends
-    /// with SHUTDOWN.
+    /// Every state that is published from the present one on, none left out however quickly they follow one
+    /// another. Ends with SHUTDOWN.
+    ///
+    /// What a policy only passes through, while the driver takes in what has queued up, is not published:
+    /// calls do not see it either.
     pub fn states(&self) -> impl Stream<Item = ConnectivityState> + Send + Unpin + use<> {
         let (subscriber, states) = mpsc::unbounded_channel();
         self.0.tell(ToDriver::Subscribe(subscriber));

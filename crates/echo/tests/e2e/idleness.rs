@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use highball_channel::resolver::Resolution;
 use highball_channel::{Channel, Code, ConnectivityState, Request};
 use highball_echo::EchoClient;
 
@@ -75,6 +76,25 @@ async fn a_long_call_keeps_the_channel_out_of_idle_mode() {
     drop(stream);
     tokio::time::sleep(HALF_AN_HOUR + Duration::from_secs(1)).await;
     assert_eq!(channel.state(), ConnectivityState::Idle);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_config_in_force_survives_idle_mode() {
+    let (world, channel) = one_server();
+    let round_robin = r#"{"loadBalancingConfig":[{"round_robin":{}}]}"#;
+    world
+        .resolver
+        .update(Resolution::new([A]).with_service_config(round_robin));
+    who(&channel).await.unwrap();
+    tokio::time::sleep(HALF_AN_HOUR + Duration::from_secs(1)).await;
+    assert_eq!(channel.state(), ConnectivityState::Idle);
+    world
+        .resolver
+        .update(Resolution::new([A]).with_service_config("no JSON"));
+    who(&channel).await.unwrap();
+    let dump = channel.dump().await;
+    assert!(dump.contains("RoundRobin"), "{dump}");
     nothing_is_left(world, channel).await;
 }
 

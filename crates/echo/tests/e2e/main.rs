@@ -15,5 +15,6 @@ mod picks;
 mod restarts;
 mod script;
 mod service_config;
+mod states;
 mod transparent_retries;
 mod world;
