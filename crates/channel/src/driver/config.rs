@@ -11,6 +11,7 @@
 //! In force is what an earlier resolution with endpoints brought. What a failed resolution fell back on
 //! does not count.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use highball_balancer::Registry;
@@ -59,9 +60,7 @@ impl Configs {
     pub(crate) fn resolved(&mut self, delivered: Option<Result<String, Status>>) -> Verdict {
         let parsed = match delivered.filter(|_| self.enabled) {
             None => Ok(self.default.clone()),
-            Some(Ok(json)) => ServiceConfig::parse(&json, &self.policies)
-                .map(Arc::new)
-                .map_err(|bad| Status::unavailable(bad.to_string()).with_source(bad)),
+            Some(Ok(json)) => self.parse(&json),
             Some(Err(status)) => Err(status),
         };
         match (parsed, &self.in_force) {
@@ -75,6 +74,17 @@ impl Configs {
             }
             (Err(bad), None) => Verdict::Fail(rejected(&bad).0),
         }
+    }
+
+    /// A policy that panics over its config has refused it.
+    fn parse(&self, json: &str) -> Result<Arc<ServiceConfig>, Status> {
+        // Unwind safe: parsing changes nothing.
+        catch_unwind(AssertUnwindSafe(|| {
+            ServiceConfig::parse(json, &self.policies)
+                .map(Arc::new)
+                .map_err(|bad| Status::unavailable(bad.to_string()).with_source(bad))
+        }))
+        .unwrap_or_else(|panic| Err(super::panicked(&*panic)))
     }
 
     /// The config for a resolution that failed.

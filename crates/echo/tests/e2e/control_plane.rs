@@ -583,3 +583,46 @@ async fn a_dump_shows_the_policies_and_their_addresses() {
     assert_eq!(channel.dump().await, "closed");
     nothing_is_left(world, channel).await;
 }
+
+/// A policy that panics over its config.
+#[derive(Debug)]
+struct Unreadable;
+
+impl Policy for Unreadable {
+    const NAME: &'static str = "unreadable";
+    type Config = ();
+
+    fn parse(_: &serde_json::Value, _: &Registry) -> Result<(), ConfigError> {
+        panic!("no idea what this means")
+    }
+
+    fn new(_: &mut Cx<'_>) -> Self {
+        Self
+    }
+
+    fn update(&mut self, _: Update<()>, _: &mut Cx<'_>) -> Result<(), Rejected> {
+        Ok(())
+    }
+
+    fn event(&mut self, _: Event, _: &mut Cx<'_>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_panics_over_its_config_has_refused_it() {
+    let world = World::with_two_servers();
+    let channel = world.builder().policy::<Unreadable>().build().unwrap();
+    let bad = r#"{"loadBalancingConfig":[{"unreadable":{}}]}"#;
+    world
+        .resolver
+        .update(Resolution::new([A]).with_service_config(bad));
+    let call = Request::new(message("x")).with_timeout(Duration::from_secs(60));
+    assert_eq!(
+        who_with(&channel, call).await.unwrap_err().to_string(),
+        "UNAVAILABLE: error parsing service config: \
+         load balancing policy panicked: no idea what this means"
+    );
+    world.resolve(&[A]);
+    world.resolver.verdict().await.unwrap();
+    assert_eq!(who(&channel).await.unwrap(), A);
+    nothing_is_left(world, channel).await;
+}
