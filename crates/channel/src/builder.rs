@@ -178,7 +178,7 @@ impl ChannelBuilder {
     }
 
     /// Replaces the time without a call after which the channel goes idle: 30 minutes, as in grpc-go and
-    /// grpc-java. `None`: never.
+    /// grpc-java. `None`: never. At least a millisecond.
     pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
         self.idle_timeout = timeout;
         self

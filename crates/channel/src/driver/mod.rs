@@ -81,6 +81,9 @@ pub(crate) enum Message {
     MaybeIdle,
 }
 
+/// With none at all, a driver that looks whether its channel is unused would do nothing else.
+const LEAST_IDLE_TIMEOUT: Duration = Duration::from_millis(1);
+
 /// One stay out of idle mode. What was sent in an earlier one is not for this one's policies.
 pub(crate) type Period = u64;
 
@@ -116,7 +119,7 @@ impl Driver {
         states: watch::Sender<ConnectivityState>,
     ) -> Self {
         Self {
-            idle_timeout: setup.idle_timeout,
+            idle_timeout: setup.idle_timeout.map(|time| time.max(LEAST_IDLE_TIMEOUT)),
             mode: Mode::idle(setup, shared.clone()),
             shared,
             inbox,

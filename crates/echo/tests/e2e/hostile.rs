@@ -1,6 +1,9 @@
 //! Choices and code of the application's that nobody should make or write. They do harm to nobody else.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use highball_channel::policy::{ConfigError, Cx, Event, Policy, Registry, Update};
@@ -37,6 +40,28 @@ async fn times_beyond_what_the_clock_can_say_never_come() {
     assert_eq!(who_with(&channel, request).await.unwrap(), B);
     assert_eq!(world.network.connections(B), 1);
     nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_with_no_time_to_be_unused_serves_calls() {
+    let mut world = World::new();
+    world.start(A);
+    world.resolve(&[A]);
+    let channel = world
+        .builder()
+        .idle_timeout(Some(Duration::ZERO))
+        .build()
+        .unwrap();
+    // In turns, for the clock stands still as long as somebody spins.
+    let mut call = pin!(who(&channel));
+    for _ in 0..10_000 {
+        if let Poll::Ready(reply) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
+            assert_eq!(reply.unwrap(), A);
+            return nothing_is_left(world, channel.clone()).await;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("the channel keeps itself from serving");
 }
 
 #[test]
