@@ -11,6 +11,7 @@ mod hostile;
 mod idleness;
 mod kinds;
 mod life;
+mod logs;
 mod picks;
 mod restarts;
 mod script;

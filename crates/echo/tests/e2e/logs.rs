@@ -1,0 +1,94 @@
+//! What a channel's life looks like to someone who reads its log.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::world::{A, World, nothing_is_left, settle, who};
+
+/// Writes down target, message and fields of the events of these targets, up to DEBUG.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+const TARGETS: [&str; 3] = ["channel", "resolver", "subchannel"];
+
+#[derive(Default)]
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.0.insert_str(0, &format!("{value:?}")),
+            // Its words are the operating system's.
+            "reason" => self.0.push_str(" reason"),
+            name => self.0.push_str(&format!(" {name}={value:?}")),
+        }
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, event: &Metadata<'_>) -> bool {
+        TARGETS.contains(&event.target()) && *event.level() <= Level::DEBUG
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let text = format!("{}: {}", event.metadata().target(), line.0);
+        self.0.lock().expect("no holder panics").push(text);
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channels_life_can_be_read_from_its_log() {
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let mut world = World::new();
+    world.start(A);
+    world.resolve(&[A]);
+    let channel = world.channel(r#"{"pick_first":{}}"#);
+    who(&channel).await.unwrap();
+    world.kill(A).await;
+    settle().await;
+    who(&channel).await.unwrap_err();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    channel.close().await;
+    let refused = "UNAVAILABLE: connection error: desc = \"transport: Error while dialing: a:1: \
+                   connection refused\"";
+    let expected = format!(
+        "channel: leaving idle mode
+         channel: state from=IDLE to=CONNECTING
+         resolver: resolved endpoints=1 config=false note=\"\"
+         channel: switching to new balancing policy policy=\"pick_first\"
+         subchannel: state address=a:1 from=IDLE to=CONNECTING
+         subchannel: state address=a:1 from=CONNECTING to=READY
+         channel: state from=CONNECTING to=READY
+         subchannel: connection lost address=a:1 reason
+         subchannel: state address=a:1 from=READY to=IDLE
+         channel: state from=READY to=IDLE
+         channel: state from=IDLE to=CONNECTING
+         subchannel: state address=a:1 from=IDLE to=CONNECTING
+         subchannel: failed to connect address=a:1 error={refused}
+         subchannel: state address=a:1 from=CONNECTING to=TRANSIENT_FAILURE, last error: {refused}
+         channel: state from=CONNECTING to=TRANSIENT_FAILURE
+         channel: closed
+         subchannel: state address=a:1 from=TRANSIENT_FAILURE to=SHUTDOWN
+         channel: state from=TRANSIENT_FAILURE to=SHUTDOWN"
+    );
+    let expected: Vec<_> = expected.lines().map(str::trim).collect();
+    assert_eq!(*log.0.lock().expect("no holder panics"), expected);
+    nothing_is_left(world, channel).await;
+}
