@@ -11,12 +11,16 @@ use serde::Deserialize;
 
 use crate::callgrind::Profile;
 use crate::options::Counts;
+use crate::profile;
 use crate::program::Server;
 use crate::stack::{self, Stack};
 
 /// How many calls the two runs make.
 const FEW: u64 = 500;
 const MANY: u64 = 2_500;
+
+/// The stack whose functions the others' are compared with.
+const YARDSTICK: &str = "rawh2";
 
 /// Which end is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ struct Allocations {
 
 /// Counts, and prints tables.
 pub(crate) fn run(options: &Counts) -> Result<()> {
-    let mut profiles = String::new();
+    let mut profiles = Vec::new();
     println!(
         "| 32 B unary, sequential, one thread | allocations client / server | user instructions client / server |"
     );
@@ -48,23 +52,29 @@ pub(crate) fn run(options: &Counts) -> Result<()> {
             }
         };
         let allocations = allocations(&stack)?;
-        let (client, server) = (
+        let ends = [
             instructions(&stack, End::Client)?,
             instructions(&stack, End::Server)?,
-        );
-        println!(
-            "| {name} | {:.1} / {:.1} | {:.0} / {:.0} |",
-            allocations.client, allocations.server, client.total, server.total
-        );
-        for (end, profile) in [("client", client), ("server", server)] {
-            profiles += &format!(
-                "\n### {name}, {end}\n\n{}",
-                dearest(&profile, options.profile)
-            );
-        }
+        ];
+        let [client, server] = ends.each_ref().map(|profile| profile.total);
+        let (c, s) = (allocations.client, allocations.server);
+        println!("| {name} | {c:.1} / {s:.1} | {client:.0} / {server:.0} |");
+        profiles.push((name, ends));
     }
     if options.profile > 0 {
-        println!("{profiles}");
+        let yardstick = profiles
+            .iter()
+            .find(|(name, _)| *name == YARDSTICK)
+            .map(|(_, ends)| ends);
+        for (name, ends) in &profiles {
+            for (index, end) in ["client", "server"].iter().enumerate() {
+                let less = yardstick
+                    .filter(|_| *name != YARDSTICK)
+                    .map(|ends| &ends[index]);
+                println!("\n### {name}, {end}\n");
+                println!("{}", profile::tables(&ends[index], less, options.profile));
+            }
+        }
     }
     Ok(())
 }
@@ -76,13 +86,13 @@ fn allocations(stack: &Stack) -> Result<Allocations> {
 }
 
 fn instructions(stack: &Stack, end: End) -> Result<Profile> {
-    let few = profile(stack, end, FEW)?;
-    let many = profile(stack, end, MANY)?;
+    let few = profiled(stack, end, FEW)?;
+    let many = profiled(stack, end, MANY)?;
     Ok(many.per_call(&few, (MANY - FEW) as f64))
 }
 
 /// What one end does in `calls` calls, from its start to its end.
-fn profile(stack: &Stack, end: End, calls: u64) -> Result<Profile> {
+fn profiled(stack: &Stack, end: End, calls: u64) -> Result<Profile> {
     let file = stack::folder()?.join(format!("{}.callgrind", stack.name));
     let command = |program, is_counted: bool| {
         if !is_counted {
@@ -109,25 +119,4 @@ fn profile(stack: &Stack, end: End, calls: u64) -> Result<Profile> {
     let profile = Profile::parse(&fs::read_to_string(&file)?);
     fs::remove_file(file)?;
     Ok(profile)
-}
-
-/// The functions with most instructions of their own, and where allocations come from.
-fn dearest(profile: &Profile, count: usize) -> String {
-    let mut functions: Vec<_> = profile.functions.iter().collect();
-    functions.sort_by(|a, b| b.1.own.total_cmp(&a.1.own));
-    let mut text = String::from("| own | with callees | calls | function |\n|---|---|---|---|\n");
-    for (name, cost) in functions.iter().take(count) {
-        let (own, whole, calls) = (cost.own, cost.whole, cost.calls);
-        text += &format!("| {own:.0} | {whole:.0} | {calls:.1} | `{name}` |\n");
-    }
-    text += "\n| allocations | from |\n|---|---|\n";
-    functions.sort_by(|a, b| b.1.allocations.total_cmp(&a.1.allocations));
-    for (name, cost) in functions
-        .iter()
-        .take(count)
-        .filter(|(_, cost)| cost.allocations >= 0.05)
-    {
-        text += &format!("| {:.1} | `{name}` |\n", cost.allocations);
-    }
-    text
 }

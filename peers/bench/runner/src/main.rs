@@ -13,6 +13,7 @@ mod cell;
 mod counts;
 mod machine;
 mod options;
+mod profile;
 mod program;
 mod rounds;
 mod stack;

@@ -42,7 +42,7 @@ pub(crate) struct Counts {
     /// The stacks, with commas between.
     #[arg(long, default_value = "highball,rawh2,tonic", value_delimiter = ',')]
     pub(crate) stacks: Vec<String>,
-    /// Prints this many functions of each program, the dearest first; none if 0.
+    /// Prints this many files and functions of each program, the dearest first; none if 0.
     #[arg(long, default_value_t = 0)]
     pub(crate) profile: usize,
 }
