@@ -15,7 +15,7 @@
 //! A service config that asks for another service starts the checks anew.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use highball_balancer::{HealthState, SubchannelId};
 use highball_core::{Backoff, Code, Status};
@@ -45,8 +45,27 @@ pub(super) struct HealthChecks {
 struct Watch {
     /// Tells its reports from those of earlier watches, which may still be on their way.
     number: u64,
+    newest: Arc<Newest>,
     /// `None` where nobody is asked.
     check: Option<AbortHandle>,
+}
+
+/// What the server said last and the driver has not taken in yet. A server that changes its mind faster than
+/// the driver looks leaves one state behind, not a queue of them.
+#[derive(Debug, Default)]
+struct Newest(
+    /// Held for one move in or out, by the check and by the driver.
+    Mutex<Option<HealthState>>,
+);
+
+impl Newest {
+    /// Puts a state in; gives back the one that was still there.
+    fn replace(&self, state: Option<HealthState>) -> Option<HealthState> {
+        std::mem::replace(
+            &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
+            state,
+        )
+    }
 }
 
 impl Drop for Watch {
@@ -81,8 +100,10 @@ impl HealthChecks {
             period: self.period,
             id,
             watch: number,
+            newest: Arc::default(),
             messages: self.messages.clone(),
         };
+        let newest = report.newest.clone();
         let check = match (service, link.connection()) {
             (None, _) => {
                 report.send(HealthState::Ready);
@@ -102,7 +123,12 @@ impl HealthChecks {
             // A connection that is lost already is reported as a state of the subchannel.
             (Some(_), None) => None,
         };
-        self.watched.insert(id, Watch { number, check });
+        let watch = Watch {
+            number,
+            newest,
+            check,
+        };
+        self.watched.insert(id, watch);
     }
 
     /// Ends the check of a subchannel, if there is one.
@@ -115,10 +141,13 @@ impl HealthChecks {
         self.watched.keys().copied().collect()
     }
 
-    /// Whether a report comes from the watch that holds. One of an earlier watch counts no more.
-    pub(super) fn is_current(&self, id: SubchannelId, watch: u64) -> bool {
+    /// What a watch has to report. One that does not hold any more has nothing.
+    pub(super) fn take(&self, id: SubchannelId, watch: u64) -> Option<HealthState> {
         let current = self.watched.get(&id);
-        current.is_some_and(|current| current.number == watch)
+        current
+            .filter(|current| current.number == watch)?
+            .newest
+            .replace(None)
     }
 }
 
@@ -127,17 +156,20 @@ struct Report {
     period: Period,
     id: SubchannelId,
     watch: u64,
+    newest: Arc<Newest>,
     messages: mpsc::UnboundedSender<Message>,
 }
 
 impl Report {
     fn send(&self, state: HealthState) {
+        if self.newest.replace(Some(state)).is_some() {
+            return; // The message that announced the one before has not been read yet.
+        }
         // A driver that is gone needs no reports.
         let _ = self.messages.send(Message::Health {
             period: self.period,
             id: self.id,
             watch: self.watch,
-            state,
         });
     }
 }
@@ -267,5 +299,49 @@ fn name(status: i32) -> &'static str {
         2 => "NOT_SERVING",
         3 => "SERVICE_UNKNOWN",
         _ => "UNKNOWN",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_reports_one_message_and_the_newest_state_are_left() {
+        let (messages, mut inbox) = mpsc::unbounded_channel();
+        let mut checks = HealthChecks::new(1, messages.clone(), Authority::from_static("a:1"));
+        let (id, newest) = (SubchannelId(7), Arc::<Newest>::default());
+        let watch = Watch {
+            number: 3,
+            newest: newest.clone(),
+            check: None,
+        };
+        checks.watched.insert(id, watch);
+        let report = Report {
+            period: 1,
+            id,
+            watch: 3,
+            newest,
+            messages,
+        };
+        for _ in 0..1000 {
+            report.send(HealthState::Ready);
+            report.send(HealthState::Connecting);
+        }
+        assert_eq!(inbox.len(), 1);
+        assert!(inbox.try_recv().is_ok());
+        assert_eq!(
+            checks.take(id, 2),
+            None,
+            "an earlier watch has nothing to report"
+        );
+        assert_eq!(checks.take(id, 3), Some(HealthState::Connecting));
+        assert_eq!(checks.take(id, 3), None);
+        report.send(HealthState::Ready);
+        assert_eq!(
+            inbox.len(),
+            1,
+            "what has been taken in makes room for another"
+        );
     }
 }

@@ -20,7 +20,7 @@ mod turn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use highball_balancer::{HealthState, Path, SubchannelId, TimerId, Wake};
+use highball_balancer::{Path, SubchannelId, TimerId, Wake};
 use highball_core::{ConnectivityState, Status};
 use highball_resolver::{Ack, Resolution};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -65,9 +65,8 @@ pub(crate) enum Message {
     Health {
         period: Period,
         id: SubchannelId,
-        /// Which watch over it says so.
+        /// Which watch over it says so; what it says is kept there.
         watch: u64,
-        state: HealthState,
     },
     /// A picker or a completion hook wakes its policy.
     Wake { period: Period, owner: Path },

@@ -78,14 +78,7 @@ impl Active {
             Message::Connect => self.tell(&Path::root(), Event::ExitIdle),
             Message::ResetBackoff => self.subchannels.reset_backoff(),
             Message::Subchannel { id, state, .. } => self.subchannel(id, state),
-            Message::Health {
-                id, watch, state, ..
-            } if self.health.is_current(id, watch) => {
-                if let Some(owner) = self.subchannels.entry(id).map(|entry| entry.owner.clone()) {
-                    self.tell(&owner, Event::Health { id, state });
-                }
-            }
-            Message::Health { .. } => (),
+            Message::Health { id, watch, .. } => self.health(id, watch),
             Message::Wake { owner, .. } => self.tell(&owner, Event::Woken),
             Message::Timer(id) => self.timer(id),
             Message::Resolved(resolution, ack) => match self.resolved(resolution, configs) {
@@ -170,6 +163,13 @@ impl Active {
         // Whoever watches health hears of it only for as long as the subchannel stays READY.
         self.health.unwatch(id);
         self.tell(&owner, Event::Subchannel { id, state });
+    }
+
+    fn health(&mut self, id: SubchannelId, watch: u64) {
+        let owner = self.subchannels.entry(id).map(|entry| entry.owner.clone());
+        if let (Some(owner), Some(state)) = (owner, self.health.take(id, watch)) {
+            self.tell(&owner, Event::Health { id, state });
+        }
     }
 
     fn watch_health(&mut self, id: SubchannelId) {

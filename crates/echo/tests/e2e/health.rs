@@ -208,3 +208,53 @@ async fn a_service_config_that_names_another_service_starts_the_watch_anew() {
     drop(status);
     nothing_is_left(world, channel).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_floods_its_health_leaves_its_last_word() {
+    let mut world = World::new();
+    let (status, watchers) = watch::channel(SERVING);
+    drop(watchers);
+    let flood = Flood(status.clone());
+    let server = Server::builder()
+        .add_service(echo())
+        .add_service(flood)
+        .build();
+    world.start_with(A, server);
+    world.resolve(&[A]);
+    let channel = channel(&world, r#"{"serviceName":"echo"}"#);
+    channel.connect();
+    settle().await;
+    // Ten thousand changes of mind, the last of them for the worse.
+    assert_eq!(channel.state(), ConnectivityState::TransientFailure);
+    drop(status);
+    nothing_is_left(world, channel).await;
+}
+
+/// Says SERVING and NOT_SERVING in turn, as fast as it can, and then nothing more.
+struct Flood(watch::Sender<i32>);
+
+impl Service for Flood {
+    fn name(&self) -> &str {
+        "grpc.health.v1.Health"
+    }
+
+    fn call(&self, _: &str, call: IncomingCall) {
+        let mut quiet = self.0.subscribe();
+        highball_server::server_streaming(call, async move |_: Request<Asked>| {
+            quiet.mark_unchanged();
+            let words = (0..10_000)
+                .map(|n| 1 + n % 2)
+                .map(|status| Ok(Answer { status }));
+            let silence = futures::stream::once(async move {
+                // Nobody changes it: this ends with the test.
+                let _ = quiet.changed().await;
+                Ok(Answer {
+                    status: NOT_SERVING,
+                })
+            });
+            let stream: ResponseStream<Answer> =
+                Box::pin(futures::stream::iter(words).chain(silence));
+            Ok(Response::new(stream))
+        });
+    }
+}
