@@ -5,7 +5,7 @@ use std::time::Duration;
 use highball_channel::resolver::{ManualResolver, Resolution};
 use highball_channel::{Channel, Endpoint, Request};
 use highball_echo::{CustomRoundRobin, EchoClient, EchoRequest};
-use highball_examples::Outcome;
+use highball_examples::{Outcome, every_nth_went_to};
 
 use crate::flags::Flags;
 
@@ -55,11 +55,7 @@ pub(crate) async fn run(channel: Channel, addresses: &[String; 2], flags: &Flags
         let share = 100.0 * count as f64 / calls.max(1) as f64;
         println!("{address}{count:>4} calls{share:>6.1} %");
     }
-    let expected = calls.checked_div(choose_second as usize).unwrap_or(0);
-    if to_second != expected {
-        let (name, every) = (&addresses[1], choose_second);
-        return Err(format!("{name} got {to_second} of {calls} calls, not every {every}th").into());
-    }
+    every_nth_went_to(&addresses[1], to_second, calls, choose_second)?;
     Ok(())
 }
 

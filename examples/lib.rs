@@ -83,3 +83,37 @@ fn with_port(asked: &str, listening: &str) -> String {
 #[doc = include_str!("../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// Whether the server at `address` got exactly every `n`-th of the calls; 0 is none of them.
+///
+/// # Errors
+///
+/// It did not: what it got, and what it should have got.
+pub fn every_nth_went_to(address: &str, got: usize, calls: usize, n: u32) -> Result<(), String> {
+    let expected = calls.checked_div(n as usize).unwrap_or(0);
+    if got == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "{address} got {got} of {calls} calls, not {expected}: the ratio does not hold"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ratio_holds_only_if_the_second_server_got_exactly_every_nth_call() {
+        for (n, expected) in [(0, 0), (1, 9), (2, 4), (3, 3), (4, 2), (10, 0)] {
+            for got in 0..=9 {
+                let verdict = every_nth_went_to("b:2", got, 9, n);
+                assert_eq!(verdict.is_ok(), got == expected, "{got} of 9, every {n}th");
+            }
+        }
+        assert_eq!(
+            every_nth_went_to("b:2", 4, 9, 3).unwrap_err(),
+            "b:2 got 4 of 9 calls, not 3: the ratio does not hold"
+        );
+    }
+}
