@@ -1,7 +1,5 @@
 //! Headers and trailers of a reply, as PROTOCOL-HTTP2 writes them.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use highball_core::{Code, MetadataMap, Status};
@@ -9,6 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::framing::ACCEPTED_ENCODINGS;
+use crate::percent;
 use crate::tap::Facts;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -16,10 +15,6 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-
-/// How long `grpc-message` may get, encoded: peers limit the size of trailers, and a status that does not
-/// arrive tells nothing.
-const LONGEST_MESSAGE: usize = 4096;
 
 /// The head of a reply with this HTTP status: what every reply carries, and the application's metadata.
 pub(super) fn response(http: StatusCode, metadata: MetadataMap) -> Response<()> {
@@ -78,7 +73,7 @@ pub(super) fn fits(fields: &HeaderMap, peer: &Facts) -> bool {
 fn put(fields: &mut HeaderMap, code: Code, message: &str) {
     fields.insert(GRPC_STATUS, number(code));
     if !message.is_empty() {
-        fields.insert(GRPC_MESSAGE, percent_encode(message));
+        fields.insert(GRPC_MESSAGE, percent::encode(message));
     }
 }
 
@@ -89,36 +84,8 @@ fn number(code: Code) -> HeaderValue {
     }
 }
 
-/// Printable ASCII but `%` stays; every other byte becomes `%XX`. Cut to [`LONGEST_MESSAGE`] bytes,
-/// between characters.
-fn percent_encode(message: &str) -> HeaderValue {
-    let stays = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'%';
-    let mut encoded = String::with_capacity(message.len());
-    for character in message.chars() {
-        let mut bytes = [0; 4];
-        let bytes = character.encode_utf8(&mut bytes).as_bytes();
-        let width: usize = bytes
-            .iter()
-            .map(|byte| if stays(*byte) { 1 } else { 3 })
-            .sum();
-        if encoded.len() + width > LONGEST_MESSAGE {
-            break;
-        }
-        for byte in bytes {
-            if stays(*byte) {
-                encoded.push(*byte as char);
-            } else {
-                let _ = write!(encoded, "%{byte:02X}");
-            }
-        }
-    }
-    HeaderValue::try_from(encoded).expect("only printable ASCII is left")
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn field<'a>(fields: &'a HeaderMap, name: &str) -> &'a str {
@@ -163,30 +130,5 @@ mod tests {
         put_ok(&mut fields, MetadataMap::new());
         assert_eq!(field(&fields, "grpc-status"), "0");
         assert_eq!(fields.len(), 1, "an empty message is not sent");
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let value = percent_encode(&"\u{e9}".repeat(4096));
-        assert_eq!(value.len(), 4096 / 6 * 6);
-    }
-
-    proptest! {
-        #[test]
-        fn messages_survive_percent_encoding(message in ".{0,600}") {
-            let value = percent_encode(&message);
-            prop_assert!(value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~')));
-            let mut decoded = Vec::new();
-            let mut bytes = value.as_bytes().iter();
-            while let Some(byte) = bytes.next() {
-                decoded.push(if *byte == b'%' {
-                    let hex = [*bytes.next().unwrap(), *bytes.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap()
-                } else {
-                    *byte
-                });
-            }
-            prop_assert_eq!(String::from_utf8(decoded).unwrap(), message);
-        }
     }
 }
