@@ -28,6 +28,7 @@ mod connectivity;
 
 mod backoff;
 mod json_duration;
+mod panic_text;
 mod timeout;
 
 pub use address::{Address, Network};
@@ -38,6 +39,7 @@ pub use connectivity::{ConnectivityState, StateCounts};
 pub use endpoint::Endpoint;
 pub use json_duration::{BadDuration, parse_json_duration};
 pub use metadata::{Entry, InvalidMetadata, MetadataMap, UndecodableBinary};
+pub use panic_text::panic_text;
 pub use response::Response;
 pub use status::{Rejected, Status};
 pub use timeout::{MalformedTimeout, decode_timeout, encode_timeout};

@@ -1,12 +1,11 @@
 //! A panic in somebody's resolver stays there.
 
-use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 
 use futures_core::future::BoxFuture;
-use highball_core::Status;
+use highball_core::{Status, panic_text};
 
 use crate::{Resolution, Resolver, Updates};
 
@@ -45,14 +44,8 @@ pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Panicked
         // Unwind safe: the future is not touched again after a panic, but for being dropped.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Ok),
-            Err(payload) => Err(Panicked(message(&*payload))).into(),
+            Err(payload) => Err(Panicked(panic_text(&*payload).to_owned())).into(),
         }
     })
     .await
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
 }

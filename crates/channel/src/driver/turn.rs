@@ -20,7 +20,7 @@ use std::time::Instant;
 use highball_balancer::{
     Command, Event, LbState, Path, SubchannelId, SubchannelState, TimerId, Tree,
 };
-use highball_core::{ConnectivityState, Rejected, Status};
+use highball_core::{ConnectivityState, Rejected, Status, panic_text};
 use highball_resolver::{Ack, Resolution};
 use highball_subchannel::State;
 use tracing::{debug, trace};
@@ -285,12 +285,8 @@ impl Active {
 
 /// The status of a channel, or a call, whose policy panicked.
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Status {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Status::internal(format!(
-        "load balancing policy panicked: {}",
-        text.unwrap_or("no message")
-    ))
+    let text = panic_text(panic);
+    Status::internal(format!("load balancing policy panicked: {text}"))
 }
 
 fn reject(ack: Ack, rejected: Rejected) {
