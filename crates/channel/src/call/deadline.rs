@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use highball_core::Status;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// A point in time, or none.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +56,19 @@ impl Deadline {
             return Ok(future.await);
         };
         let mut future = pin!(future);
-        // Most stages take no time at all: they pay for no timer.
-        match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
-            Poll::Ready(output) => Ok(output),
-            Poll::Pending => tokio::time::timeout_at(deadline, future)
-                .await
-                .map_err(|_| exceeded(&stage())),
-        }
+        // Most stages take no time at all: only one that has to wait pays for a timer.
+        let mut alarm = pin!(None);
+        let output = poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            if alarm.is_none() {
+                alarm.set(Some(sleep_until(deadline)));
+            }
+            let rung = alarm.as_mut().as_pin_mut().map(|alarm| alarm.poll(cx));
+            rung.unwrap_or(Poll::Pending).map(|()| None)
+        });
+        output.await.ok_or_else(|| exceeded(&stage()))
     }
 }
 
