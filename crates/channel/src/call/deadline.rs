@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use highball_core::Status;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 /// A point in time, or none.
@@ -63,7 +64,8 @@ impl Deadline {
                 return Poll::Ready(Some(output));
             }
             if alarm.is_none() {
-                alarm.set(Some(sleep_until(deadline)));
+                // A stage that has used up the task's turn must not keep its alarm from being heard.
+                alarm.set(Some(unconstrained(sleep_until(deadline))));
             }
             let rung = alarm.as_mut().as_pin_mut().map(|alarm| alarm.poll(cx));
             rung.unwrap_or(Poll::Pending).map(|()| None)
@@ -79,6 +81,8 @@ pub(crate) fn exceeded(stage: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::coop;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -97,6 +101,20 @@ mod tests {
         );
         assert_eq!(started.elapsed(), Duration::from_secs(1));
         assert!(deadline.has_passed());
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_never_leaves_its_task_alone_is_cut_short_all_the_same() {
+        let deadline = Deadline::after(Some(Duration::from_millis(1)));
+        let busy = poll_fn(|cx| {
+            // Uses up all that a task may do in one turn, and asks for another turn.
+            while let Poll::Ready(turn) = coop::poll_proceed(cx) {
+                turn.made_progress();
+            }
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        assert!(deadline.limit(busy, || "busy".into()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
