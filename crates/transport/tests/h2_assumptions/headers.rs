@@ -1,0 +1,66 @@
+//! Header lists: too large, too many.
+
+use bytes::Bytes;
+use highball_testkit::peer::{Frame, header_block};
+
+use crate::rig::{Client, settle};
+
+const MAX_HEADER_LIST_SIZE: u16 = 6;
+
+/// Trailers with these fields, in HEADERS and one CONTINUATION.
+fn trailers(stream: u32, fields: &[(&str, &str)]) -> [Frame; 2] {
+    let block = header_block(fields);
+    let (first, rest) = block.split_at(16_000);
+    [(1, 1, first), (9, 4, rest)].map(|(kind, flags, piece)| Frame::Other {
+        kind,
+        flags,
+        stream,
+        payload: Bytes::copy_from_slice(piece),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn e6_trailers_over_the_limit_come_as_good_ones_that_lack_what_did_not_fit() {
+    let filler = "v".repeat(1000);
+    for status_first in [false, true] {
+        let mut client = Client::with(&[], |builder| {
+            builder.max_header_list_size(16 * 1024);
+        })
+        .await;
+        let (stream, mut body, _send) = client.call().await;
+        let mut fields = vec![("k", filler.as_str()); 20];
+        fields.insert(if status_first { 0 } else { 20 }, ("grpc-status", "0"));
+        client.peer.send_all(trailers(stream, &fields)).await;
+        assert!(body.data().await.is_none());
+        let trailers = body.trailers().await.unwrap().unwrap();
+        assert_eq!(trailers.contains_key("grpc-status"), status_first);
+        assert!(trailers.len() < 21, "{} fields", trailers.len());
+        client.ready().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn e19_any_number_of_interim_responses_waits_for_who_does_not_look() {
+    let mut client = Client::new(&[]).await;
+    let (response, _send) = client.request();
+    let stream = client.peer.headers().await;
+    let interim = Frame::headers(stream, &[(":status", "103"), ("k", "v")], false);
+    for _ in 0..50 {
+        client.peer.send_all(vec![interim.clone(); 100]).await;
+        settle().await;
+    }
+    assert!(!client.connection.is_finished());
+    client.ready().await.unwrap();
+    client.peer.send(crate::rig::answer(stream)).await;
+    assert_eq!(response.await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn list_the_peers_limit_is_not_kept_to() {
+    let mut client = Client::new(&[(MAX_HEADER_LIST_SIZE, 100)]).await;
+    let mut request = http::Request::post("http://server/").body(()).unwrap();
+    let large = "v".repeat(1000).parse().unwrap();
+    request.headers_mut().insert("k", large);
+    let _call = client.send.clone().send_request(request, true).unwrap();
+    client.peer.headers().await;
+}
