@@ -1,17 +1,16 @@
-//! Counts allocations: a client and a server in one process, each on a thread of its own.
-//!
-//! Each thread adds to a counter of its own, so that the two ends are told apart.
+//! A program that counts what client and server allocate: each end on a thread of one process.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::future::Future;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
+use crate::counting::{Count, End};
+use crate::kept::{Kept, Thing};
 use crate::options::Runtime;
 use crate::{Echo, Peer, Result, load};
 
@@ -21,61 +20,45 @@ const WARMUP: u64 = 1_000;
 /// Calls that are counted.
 const CALLS: u64 = 2_000;
 
-/// Threads that are neither client nor server, the client's, the server's.
-static COUNTS: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
-const CLIENT: usize = 1;
-const SERVER: usize = 2;
-
-thread_local! {
-    static ROLE: Cell<usize> = const { Cell::new(0) };
+/// What the program is told.
+#[derive(Debug, Parser)]
+struct AllocationOptions {
+    /// What is counted.
+    #[arg(long, value_enum, default_value_t = Counted::Calls)]
+    counted: Counted,
 }
 
-/// The system's allocator, counting. A reallocation counts as one allocation.
-#[derive(Debug)]
-pub struct Counting;
-
-fn count() {
-    if let Ok(role) = ROLE.try_with(Cell::get) {
-        COUNTS[role].fetch_add(1, Ordering::Relaxed);
-    }
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Counted {
+    /// Allocations of a unary call of 32 bytes.
+    Calls,
+    /// Bytes that a stream holds on which nothing happens.
+    ParkedStreams,
+    /// Bytes that a channel holds on which nothing happens.
+    IdleChannels,
 }
 
-// SAFETY: every method hands its arguments to the system's allocator, which keeps the contract.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps the contract of this very method.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
+/// A figure of the client, and of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+pub struct Ends {
+    /// The client's.
+    pub client: f64,
+    /// The server's.
+    pub server: f64,
 }
 
-/// The `main` of a stack's allocation count, in a program whose global allocator is [`Counting`].
-/// Prints the allocations per unary call of 32 bytes.
+/// The `main` of a stack's allocation count, in a program whose global allocator is
+/// [`Counting`](crate::Counting). Prints [`Ends`] as JSON.
 pub fn count_allocations<P, F>(serve: impl FnOnce(TcpListener) -> F + Send + 'static) -> ExitCode
 where
     P: Peer,
     F: Future<Output = Result<()>>,
 {
+    let options = AllocationOptions::parse();
     let (port_sender, port) = mpsc::channel();
     thread::spawn(move || {
-        ROLE.set(SERVER);
+        End::Server.begin();
         Runtime::Current.build()?.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             port_sender.send(listener.local_addr()?.port())?;
@@ -86,12 +69,14 @@ where
         return ExitCode::FAILURE;
     };
     let counted = thread::spawn(move || {
-        ROLE.set(CLIENT);
-        Runtime::Current.build()?.block_on(count_calls::<P>(port))
+        End::Client.begin();
+        let runtime = Runtime::Current.build()?;
+        let ends = runtime.block_on(count::<P>(options.counted, port))?;
+        Ok::<_, crate::Failure>(serde_json::to_string(&ends)?)
     });
     match counted.join() {
-        Ok(Ok((client, server))) => {
-            println!("{{\"client\":{client:.2},\"server\":{server:.2}}}");
+        Ok(Ok(line)) => {
+            println!("{line}");
             ExitCode::SUCCESS
         }
         other => {
@@ -101,18 +86,45 @@ where
     }
 }
 
-/// Allocations per call, of the client and of the server.
-async fn count_calls<P: Peer>(port: u16) -> Result<(f64, f64)> {
+async fn count<P: Peer>(counted: Counted, port: u16) -> Result<Ends> {
+    match counted {
+        Counted::Calls => calls::<P>(port).await,
+        Counted::ParkedStreams => kept::<P>(Thing::ParkedStreams, port).await,
+        Counted::IdleChannels => kept::<P>(Thing::IdleChannels, port).await,
+    }
+}
+
+/// Allocations per call.
+async fn calls<P: Peer>(port: u16) -> Result<Ends> {
     let request = Echo {
         payload: vec![b'x'; 32],
         replies: 0,
     };
     let peer = P::connect(port).await?;
     load::sequence(&peer, &request, WARMUP).await?;
-    let counts = || [CLIENT, SERVER].map(|role| COUNTS[role].load(Ordering::Relaxed));
     let before = counts();
     load::sequence(&peer, &request, CALLS).await?;
-    let after = counts();
-    let each = |role: usize| (after[role] - before[role]) as f64 / CALLS as f64;
-    Ok((each(0), each(1)))
+    Ok(each(before, counts(), CALLS as usize, |count| {
+        count.allocations
+    }))
+}
+
+/// Bytes per thing.
+async fn kept<P: Peer>(thing: Thing, port: u16) -> Result<Ends> {
+    let mut kept = Kept::<P>::start(thing, port).await?;
+    let before = counts();
+    let added = kept.grow().await?;
+    Ok(each(before, counts(), added, |count| count.live))
+}
+
+fn counts() -> [Count; 2] {
+    [End::Client.count(), End::Server.count()]
+}
+
+fn each(before: [Count; 2], after: [Count; 2], things: usize, figure: fn(&Count) -> i64) -> Ends {
+    let of = |end: usize| (figure(&after[end]) - figure(&before[end])) as f64 / things as f64;
+    Ends {
+        client: of(0),
+        server: of(1),
+    }
 }

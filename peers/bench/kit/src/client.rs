@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use futures::stream::{FuturesUnordered, StreamExt};
 
+use crate::kept::{Kept, Thing};
 use crate::process::Usage;
-use crate::{ClientOptions, Meter, Peer, Report, Result, load};
+use crate::{ClientOptions, Ends, Meter, Peer, Report, Result, load};
 
 /// The `main` of a stack's client.
 pub fn client<P: Peer>() -> ExitCode {
@@ -42,6 +43,9 @@ async fn run<P: Peer>(options: ClientOptions) -> Result<String> {
         load::sequence(&peer, &load::request(&options), calls).await?;
         return Ok(format!("{{\"calls\":{calls}}}"));
     }
+    if let Some(thing) = options.keep {
+        return Ok(serde_json::to_string(&keep::<P>(thing, &options).await?)?);
+    }
     let mut peers = Vec::new();
     for _ in 0..options.connections {
         peers.push(P::connect(options.port).await?);
@@ -59,6 +63,19 @@ async fn run<P: Peer>(options: ClientOptions) -> Result<String> {
         }
     };
     measure(&options, &meter, failed).await
+}
+
+/// By how much the resident memory of both ends grows with each thing that is kept.
+async fn keep<P: Peer>(thing: Thing, options: &ClientOptions) -> Result<Ends> {
+    let rss = || [None, options.server_pid].map(|pid| Usage::now(pid).rss_kib as f64);
+    let mut kept = Kept::<P>::start(thing, options.port).await?;
+    let before = rss();
+    let added = kept.grow().await? as f64;
+    let after = rss();
+    Ok(Ends {
+        client: (after[0] - before[0]) * 1024.0 / added,
+        server: (after[1] - before[1]) * 1024.0 / added,
+    })
 }
 
 async fn measure(

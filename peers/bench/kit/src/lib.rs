@@ -10,6 +10,8 @@
 
 mod allocations;
 mod client;
+mod counting;
+mod kept;
 mod load;
 mod message;
 mod meter;
@@ -19,8 +21,10 @@ mod process;
 mod report;
 mod server;
 
-pub use allocations::{Counting, count_allocations};
+pub use allocations::{Ends, count_allocations};
 pub use client::client;
+pub use counting::Counting;
+pub use kept::Thing;
 pub use message::{Echo, requests};
 pub use meter::Meter;
 pub use options::{ClientOptions, Kind, Runtime};

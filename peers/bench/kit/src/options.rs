@@ -3,6 +3,8 @@
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use crate::kept::Thing;
+
 /// What a client is told.
 #[derive(Clone, Debug, Parser)]
 pub struct ClientOptions {
@@ -36,6 +38,9 @@ pub struct ClientOptions {
     /// Makes this many calls one after the other and measures nothing: for counting instructions.
     #[arg(long)]
     pub calls: Option<u64>,
+    /// Keeps things that do nothing, and reports by how much that made both ends grow.
+    #[arg(long, value_enum)]
+    pub keep: Option<Thing>,
     /// On how many threads tasks run.
     #[arg(long, value_enum, default_value_t = Runtime::Current)]
     pub runtime: Runtime,

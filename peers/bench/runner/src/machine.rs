@@ -44,7 +44,7 @@ fn value(text: &str, key: &str) -> Option<String> {
 fn versions() -> Vec<String> {
     let mut versions = vec![
         first_line("git", &["describe", "--always", "--dirty"]).map(|at| format!("highball {at}")),
-        first_line("rustc", &["--version"]),
+        rustc(),
         first_line("go", &["version"]),
     ];
     let lock = include_str!("../../Cargo.lock");
@@ -60,6 +60,11 @@ fn versions() -> Vec<String> {
         Some(line.trim().trim_start_matches("require ").to_owned())
     }));
     versions.into_iter().flatten().collect()
+}
+
+/// The compiler's name and version.
+pub(crate) fn rustc() -> Option<String> {
+    first_line("rustc", &["--version"])
 }
 
 fn first_line(program: &str, arguments: &[&str]) -> Option<String> {

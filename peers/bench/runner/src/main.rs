@@ -8,6 +8,7 @@
 //! A round runs every stack once, a fresh server and a fresh client each, so what the machine does
 //! meanwhile falls on all of them; the order turns round, so that nobody always comes after the same one.
 
+mod budget;
 mod callgrind;
 mod cell;
 mod counts;

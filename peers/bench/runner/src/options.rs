@@ -32,7 +32,7 @@ pub(crate) struct Options {
 /// What else it can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Counts allocations and instructions per call, which do not depend on the machine's mood.
+    /// Counts allocations and instructions per call, and bytes, which do not depend on the machine's mood.
     Counts(Counts),
 }
 
@@ -45,6 +45,12 @@ pub(crate) struct Counts {
     /// Prints this many files and functions of each program, the dearest first; none if 0.
     #[arg(long, default_value_t = 0)]
     pub(crate) profile: usize,
+    /// Fails if Highball costs more than 3 % above the budget that is checked in.
+    #[arg(long, conflicts_with = "bless")]
+    pub(crate) check: bool,
+    /// Makes the figures the budget.
+    #[arg(long)]
+    pub(crate) bless: bool,
 }
 
 /// Two stacks: the first is divided by the second.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use bench_kit::{Report, Result};
+use serde::de::DeserializeOwned;
 
 /// A server that runs. Dropping it ends its standard input, and waits until it has ended.
 #[derive(Debug)]
@@ -48,20 +49,19 @@ impl Drop for Server {
     }
 }
 
-/// Runs a client to its end and reads what it prints.
+/// Runs a client to its end and reads what it prints of a measurement.
 pub(crate) fn measure(client: &Path, arguments: &[String]) -> Result<Report> {
-    let output = Command::new(client)
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()?;
+    run(client, arguments)
+}
+
+/// Runs a program to its end and reads the JSON that it prints.
+pub(crate) fn run<T: DeserializeOwned>(program: &Path, arguments: &[String]) -> Result<T> {
+    let output = Command::new(program).args(arguments).output()?;
     let line = String::from_utf8_lossy(&output.stdout);
-    let report = serde_json::from_str(&line);
     let told = || {
-        format!(
-            "{} {} printed {line:?}",
-            client.display(),
-            arguments.join(" ")
-        )
+        let said = String::from_utf8_lossy(&output.stderr);
+        let program = program.display();
+        format!("{program} {} said {line:?} {said}", arguments.join(" "))
     };
-    report.map_err(|_| told().into())
+    serde_json::from_str(&line).map_err(|_| told().into())
 }

@@ -36,8 +36,12 @@ impl Stack {
     }
 
     /// The floor moves messages and knows no streams.
+    pub(crate) fn has_streams(&self) -> bool {
+        self.name != "floor"
+    }
+
     pub(crate) fn can(&self, kind: Kind) -> bool {
-        self.name != "floor" || kind == Kind::Unary
+        self.has_streams() || kind == Kind::Unary
     }
 }
 
