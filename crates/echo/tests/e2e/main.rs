@@ -12,6 +12,7 @@ mod idleness;
 mod kinds;
 mod life;
 mod logs;
+mod negative_http2;
 mod picks;
 mod restarts;
 mod script;

@@ -6,6 +6,7 @@ mod support;
 mod accepting;
 mod admission;
 mod arbitrary;
+mod bad_client;
 mod calls;
 mod quota;
 mod stopping;
