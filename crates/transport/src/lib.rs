@@ -33,6 +33,7 @@
 //! | reset streams remembered | 1,000, 10 s | 1,000, 10 s | late frames are ignored |
 //! | PINGs, SETTINGS, RST_STREAMs, idle frames | limits of the frame tap, per 10 s | the same | h2 has none |
 
+mod bell;
 pub mod client;
 mod connect;
 pub mod framing;

@@ -24,9 +24,13 @@
 use bytes::Bytes;
 use h2::Reason;
 use highball_core::{Code, MetadataMap, Status};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::percent;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// The code for a reply that is not gRPC, by its `:status`.
 pub(crate) fn http_code(status: StatusCode) -> Code {
@@ -69,8 +73,11 @@ pub(crate) fn reset_status(reason: Reason) -> Status {
 /// How a call ended that these trailers end: well, with the trailing metadata, or with another status,
 /// which has it.
 pub(crate) fn from_trailers(mut trailers: HeaderMap) -> Result<MetadataMap, Status> {
+    if is_bare_ok(&trailers) {
+        return Ok(MetadataMap::new());
+    }
     let code = take_code(&mut trailers)?;
-    let text = trailers.remove("grpc-message");
+    let text = trailers.remove(GRPC_MESSAGE);
     let details = take_details(&mut trailers);
     let metadata = metadata(trailers)?;
     let status = match code {
@@ -84,9 +91,19 @@ pub(crate) fn from_trailers(mut trailers: HeaderMap) -> Result<MetadataMap, Stat
     Err(status.with_details(details).with_metadata(metadata))
 }
 
+/// What nearly every call ends with: `grpc-status: 0`, and nothing else.
+fn is_bare_ok(trailers: &HeaderMap) -> bool {
+    trailers.len() == 1
+        && trailers
+            .iter()
+            .all(|(name, value)| *name == GRPC_STATUS && value == "0")
+}
+
 /// The metadata of response headers. A status among them says nothing yet, but must be one.
 pub(crate) fn from_headers(mut headers: HeaderMap) -> Result<MetadataMap, Status> {
-    take_code(&mut headers)?;
+    if headers.keys().any(|name| *name == GRPC_STATUS) {
+        take_code(&mut headers)?;
+    }
     metadata(headers)
 }
 
@@ -98,7 +115,7 @@ fn metadata(headers: HeaderMap) -> Result<MetadataMap, Status> {
 /// `grpc-status`, if there is one. A number above 16 is a status that nobody knows; several values are
 /// none.
 fn take_code(trailers: &mut HeaderMap) -> Result<Option<Code>, Status> {
-    let mut values = trailers.get_all("grpc-status").iter();
+    let mut values = trailers.get_all(GRPC_STATUS).iter();
     let (first, second) = (values.next(), values.next());
     let Some(value) = first else {
         return Ok(None);
@@ -109,11 +126,11 @@ fn take_code(trailers: &mut HeaderMap) -> Result<Option<Code>, Status> {
         .and_then(|text| text.parse().ok());
     let code = number.and_then(Code::from_number);
     if let (Some(code), None) = (code, second) {
-        trailers.remove("grpc-status");
+        trailers.remove(GRPC_STATUS);
         return Ok(Some(code));
     }
     let said: Vec<_> = trailers
-        .get_all("grpc-status")
+        .get_all(GRPC_STATUS)
         .iter()
         .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         .collect();
@@ -121,7 +138,7 @@ fn take_code(trailers: &mut HeaderMap) -> Result<Option<Code>, Status> {
         Some(number) if second.is_none() => format!("the server sent unknown grpc-status {number}"),
         _ => format!("transport: malformed grpc-status: {}", said.join(", ")),
     };
-    if let Some(message) = trailers.get("grpc-message") {
+    if let Some(message) = trailers.get(GRPC_MESSAGE) {
         text = format!("{text}: {}", percent::decode(message.as_bytes()));
     }
     Err(Status::unknown(text))
@@ -129,13 +146,12 @@ fn take_code(trailers: &mut HeaderMap) -> Result<Option<Code>, Status> {
 
 /// `grpc-status-details-bin`; nothing if it is there more than once or is not base64.
 fn take_details(trailers: &mut HeaderMap) -> Bytes {
-    const KEY: &str = "grpc-status-details-bin";
-    let is_single = trailers.get_all(KEY).iter().count() == 1;
-    let Some(value) = trailers.remove(KEY).filter(|_| is_single) else {
+    let is_single = trailers.get_all(GRPC_STATUS_DETAILS).iter().count() == 1;
+    let Some(value) = trailers.remove(GRPC_STATUS_DETAILS).filter(|_| is_single) else {
         return Bytes::new();
     };
     // The metadata map knows base64; any key of the application's will do.
-    let name = http::HeaderName::from_static("details-bin");
+    let name = HeaderName::from_static("details-bin");
     MetadataMap::from_wire(HeaderMap::from_iter([(name, value)]))
         .ok()
         .and_then(|metadata| metadata.get_bin("details-bin"))

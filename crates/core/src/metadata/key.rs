@@ -2,22 +2,6 @@
 
 use super::InvalidMetadata;
 
-/// Keys of HTTP and of the transport that no application may set.
-const RESERVED: [&str; 9] = [
-    "connection",
-    "content-type",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-
-/// Keys that start with `grpc-` and are the application's all the same.
-const OPEN: [&str; 3] = ["grpc-retry-pushback-ms", "grpc-tags-bin", "grpc-trace-bin"];
-
 /// Whether values of this key are bytes, sent in base64.
 pub(super) fn is_binary(key: &str) -> bool {
     key.ends_with("-bin")
@@ -25,9 +9,26 @@ pub(super) fn is_binary(key: &str) -> bool {
 
 /// Whether gRPC or HTTP keeps this key for itself.
 pub(super) fn is_reserved(key: &str) -> bool {
-    key.starts_with(':')
-        || RESERVED.contains(&key)
-        || (key.starts_with("grpc-") && !OPEN.contains(&key))
+    match key.strip_prefix("grpc-") {
+        Some(own) => !matches!(own, "retry-pushback-ms" | "tags-bin" | "trace-bin"),
+        None => key.starts_with(':') || is_of_http(key),
+    }
+}
+
+/// Keys of HTTP and of the transport that no application may set.
+fn is_of_http(key: &str) -> bool {
+    matches!(
+        key,
+        "connection"
+            | "content-type"
+            | "host"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "user-agent"
+    )
 }
 
 /// Whether logs must not show this key's values.

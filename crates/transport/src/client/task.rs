@@ -1,7 +1,7 @@
 //! The connection's one task: drives h2 over the tap, and ends it.
 //!
 //! ```text
-//!   poll h2 ──► flush, a turn later ──► look at the facts ──► wait
+//!   poll h2 if its bell has rung ──► flush, a turn later ──► look at the facts ──► wait
 //!      │                                    │
 //!      │  closed, or drained, or the wish to close
 //!      ▼                                    ▼
@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 
 use super::shared::Shared;
 use super::{Closed, Lost};
+use crate::bell::Bell;
 use crate::tap::{Tap, TapHandle, WireEnd};
 
 /// How long what is left to write, or to read, may take once one direction has ended.
@@ -31,6 +32,8 @@ pub(super) struct ConnectionTask {
     h2: client::Connection<Tap, Bytes>,
     tap: TapHandle,
     shared: Arc<Shared>,
+    /// h2 and the byte stream ring it; a turn without them only flushes.
+    bell: Bell,
     /// The limit that the gate goes by.
     limit: u32,
     /// What h2 wrote in the turn before waits to be flushed in this one.
@@ -50,6 +53,7 @@ impl ConnectionTask {
             h2,
             tap,
             shared,
+            bell: Bell::new(),
             is_flush_due: false,
             last_words: None,
         }
@@ -66,12 +70,14 @@ impl ConnectionTask {
         if let Some(status) = self.shared.wish_to_close(cx) {
             return Poll::Ready(Closed::Local(status));
         }
-        let polled = Pin::new(&mut self.h2).poll(cx);
-        self.flush(cx);
-        self.look();
-        if let Poll::Ready(result) = polled {
+        if self.bell.has_rung(cx)
+            && let Poll::Ready(result) = Pin::new(&mut self.h2).poll(&mut self.bell.context())
+        {
+            let _ = self.tap.poll_flush(cx);
             return Poll::Ready(self.closed(result.err()));
         }
+        self.flush(cx);
+        self.look();
         if self.shared.is_drained() {
             return Poll::Ready(self.drained());
         }
@@ -86,7 +92,8 @@ impl ConnectionTask {
             cx.waker().wake_by_ref();
         } else {
             self.is_flush_due = false;
-            let _ = self.tap.poll_flush(cx);
+            // h2 may be waiting for the byte stream, too, which wakes only the last who asked.
+            let _ = self.tap.poll_flush(&mut self.bell.context());
         }
     }
 

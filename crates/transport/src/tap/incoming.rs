@@ -1,14 +1,13 @@
 //! The bytes from the peer: read in large pieces, watched, then handed to h2.
 
-use std::future::Future as _;
 use std::io;
-use std::pin::pin;
+use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
 use h2::Reason;
-use tokio::io::{AsyncReadExt as _, ReadBuf};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::time::Instant;
 
 use super::facts::{Facts, LONG_BLOCK, Violation, WireEnd};
@@ -26,8 +25,10 @@ const LARGE: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Incoming {
     role: Role,
-    /// Read and watched, not yet taken by h2.
-    buffer: BytesMut,
+    /// What is read into, all of it at once; allocated with the first read.
+    buffer: Vec<u8>,
+    /// The part of it that has been read and watched, and not yet been taken by h2.
+    unread: Range<usize>,
     /// How much the next read asks for.
     piece: usize,
     /// How much has come since the connection last waited.
@@ -45,7 +46,8 @@ impl Incoming {
     pub(super) fn new(role: Role, now: Instant) -> Self {
         Self {
             role,
-            buffer: BytesMut::new(),
+            buffer: Vec::new(),
+            unread: 0..0,
             piece: SMALL,
             burst: 0,
             scanner: match role {
@@ -66,26 +68,27 @@ impl Incoming {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.buffer.is_empty() {
+        if self.unread.is_empty() {
             ready!(self.fill(io, facts, cx))?;
         }
-        let length = out.remaining().min(self.buffer.len());
-        out.put_slice(&self.buffer[..length]);
-        self.buffer.advance(length);
+        let length = out.remaining().min(self.unread.len());
+        out.put_slice(&self.buffer[self.unread.start..][..length]);
+        self.unread.start += length;
         Poll::Ready(Ok(()))
     }
 
-    /// Reads once. Leaves the buffer empty at the end of the stream.
+    /// Reads once. Leaves nothing unread at the end of the stream.
     fn fill(
         &mut self,
         io: &mut BoxIo,
         facts: &Facts,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.buffer.reserve(self.piece);
-        // The future holds no state of its own: polling it once is polling the stream once.
-        let read = pin!(io.read_buf(&mut self.buffer)).poll(cx);
-        let count = match read {
+        if self.buffer.len() != self.piece {
+            self.buffer = vec![0; self.piece];
+        }
+        let mut space = ReadBuf::new(&mut self.buffer);
+        match Pin::new(io).poll_read(cx, &mut space) {
             Poll::Pending => {
                 self.settle();
                 return Poll::Pending;
@@ -95,8 +98,9 @@ impl Incoming {
                 facts.record_end(WireEnd::Read(Arc::clone(&error)));
                 return Poll::Ready(Err(io::Error::new(error.kind(), error)));
             }
-            Poll::Ready(Ok(count)) => count,
-        };
+            Poll::Ready(Ok(())) => {}
+        }
+        let count = space.filled().len();
         if count == 0 {
             facts.record_end(WireEnd::Eof);
             return Poll::Ready(Ok(()));
@@ -107,32 +111,37 @@ impl Incoming {
         }
         let now = Instant::now();
         facts.record_read(now);
-        Poll::Ready(self.watch(facts, now).map_err(|violation| {
-            self.buffer.clear();
+        self.floods.read_at(now);
+        if let Err(violation) = self.watch(count, facts) {
             facts.record_end(WireEnd::Violation(violation.clone()));
-            io::Error::new(io::ErrorKind::InvalidData, TapError(violation))
-        }))
+            let error = io::Error::new(io::ErrorKind::InvalidData, TapError(violation));
+            return Poll::Ready(Err(error));
+        }
+        self.unread = 0..count;
+        Poll::Ready(Ok(()))
     }
 
     /// The peer is quiet: after a burst of little, the large buffer is given back.
     fn settle(&mut self) {
         if self.burst < SMALL && self.piece == LARGE {
             self.piece = SMALL;
-            self.buffer = BytesMut::new();
+            self.buffer = Vec::new();
         }
         self.burst = 0;
     }
 
-    fn watch(&mut self, facts: &Facts, now: Instant) -> Result<(), Violation> {
+    /// Looks at the `count` bytes that have just been read.
+    fn watch(&mut self, count: usize, facts: &Facts) -> Result<(), Violation> {
+        // Lent out, for what is recorded is part of the same struct.
         let buffer = std::mem::take(&mut self.buffer);
+        let mut bytes = &buffer[..count];
         if self.is_first_frame {
             let room = 64_usize.saturating_sub(self.opening.len());
-            self.opening.extend(buffer.iter().take(room));
+            self.opening.extend(bytes.iter().take(room));
         }
-        let mut bytes: &[u8] = &buffer;
         let mut watched = Ok(());
         while let Some(seen) = self.scanner.next(&mut bytes) {
-            watched = self.record(seen, facts, now);
+            watched = self.record(seen, facts);
             if watched.is_err() {
                 break;
             }
@@ -141,7 +150,7 @@ impl Incoming {
         watched
     }
 
-    fn record(&mut self, seen: Seen, facts: &Facts, now: Instant) -> Result<(), Violation> {
+    fn record(&mut self, seen: Seen, facts: &Facts) -> Result<(), Violation> {
         match seen {
             Seen::Head(head) => {
                 self.first_frame(head, facts)?;
@@ -152,7 +161,7 @@ impl Incoming {
                     kind::HEADERS | kind::CONTINUATION => self.header_block(head, facts),
                     _ => {}
                 }
-                self.floods.frame_in(head, now).map_err(|text| Violation {
+                self.floods.frame_in(head).map_err(|text| Violation {
                     code: Reason::ENHANCE_YOUR_CALM,
                     text: text.to_owned(),
                     in_preface: false,

@@ -60,6 +60,15 @@ impl FrameHead {
         self.flags & FLAG_ONE != 0
     }
 
+    /// Whether its payload is read here.
+    fn has_news(self) -> bool {
+        match self.kind {
+            kind::SETTINGS => !self.is_ack(),
+            kind::GOAWAY => true,
+            _ => false,
+        }
+    }
+
     /// The name of the frame's type, for people.
     pub(super) fn name(self) -> &'static str {
         const NAMES: [&str; 10] = [
@@ -150,6 +159,8 @@ enum State {
     Preface {
         left: usize,
     },
+    BetweenFrames,
+    /// The start of a frame, which the bytes so far cut short.
     Head {
         bytes: [u8; HEAD_LEN],
         filled: usize,
@@ -164,18 +175,11 @@ enum State {
     },
 }
 
-impl State {
-    const BETWEEN_FRAMES: Self = Self::Head {
-        bytes: [0; HEAD_LEN],
-        filled: 0,
-    };
-}
-
 impl FrameScanner {
     /// A direction that starts with a frame: server to client.
     pub(super) fn new() -> Self {
         Self {
-            state: State::BETWEEN_FRAMES,
+            state: State::BetweenFrames,
         }
     }
 
@@ -188,12 +192,17 @@ impl FrameScanner {
 
     /// Whether the bytes so far end where a frame ends.
     pub(super) fn is_between_frames(&self) -> bool {
-        matches!(self.state, State::Head { filled: 0, .. })
+        matches!(self.state, State::BetweenFrames)
     }
 
     /// Takes bytes off the front up to the next thing worth telling; `None` when none are left.
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Seen> {
         while !bytes.is_empty() {
+            if matches!(self.state, State::BetweenFrames)
+                && let Some(head) = pass_over(bytes)
+            {
+                return Some(Seen::Head(head));
+            }
             if let Some(seen) = self.step(bytes) {
                 return Some(seen);
             }
@@ -206,8 +215,15 @@ impl FrameScanner {
             State::Preface { left } | State::Skipped { left } => {
                 *left -= take(bytes, *left).len();
                 if *left == 0 {
-                    self.state = State::BETWEEN_FRAMES;
+                    self.state = State::BetweenFrames;
                 }
+                None
+            }
+            State::BetweenFrames => {
+                self.state = State::Head {
+                    bytes: [0; HEAD_LEN],
+                    filled: 0,
+                };
                 None
             }
             State::Head {
@@ -237,7 +253,7 @@ impl FrameScanner {
                     return None;
                 }
                 let seen = complete(*head, payload);
-                self.state = State::BETWEEN_FRAMES;
+                self.state = State::BetweenFrames;
                 seen
             }
         }
@@ -245,14 +261,9 @@ impl FrameScanner {
 
     fn payload_of(head: FrameHead) -> State {
         let left = head.length as usize;
-        let is_kept = match head.kind {
-            kind::SETTINGS => !head.is_ack(),
-            kind::GOAWAY => true,
-            _ => false,
-        };
         match left {
-            0 => State::BETWEEN_FRAMES,
-            _ if is_kept => State::Kept {
+            0 => State::BetweenFrames,
+            _ if head.has_news() => State::Kept {
                 head,
                 payload: Vec::new(),
                 left,
@@ -260,6 +271,18 @@ impl FrameScanner {
             _ => State::Skipped { left },
         }
     }
+}
+
+/// Takes a frame off the front whose payload is of no interest, if all of it is there: as nearly every
+/// frame is, so that nothing has to be remembered of it.
+fn pass_over(bytes: &mut &[u8]) -> Option<FrameHead> {
+    let (head, rest) = bytes.split_first_chunk()?;
+    let head = FrameHead::parse(head);
+    if head.has_news() {
+        return None;
+    }
+    *bytes = rest.get(head.length as usize..)?;
+    Some(head)
 }
 
 /// Up to `most` bytes off the front.

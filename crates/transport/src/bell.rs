@@ -1,0 +1,123 @@
+//! The bell that h2 rings when it is to be polled.
+//!
+//! ```text
+//!   h2, its streams, the socket ── Bell's waker ──► rung ──┐
+//!                                                          ├──► the connection's task
+//!   the task itself: one more turn, to flush ──────────────┘
+//! ```
+//!
+//! A connection's task runs for reasons of its own, too: above all a turn after h2 has written, to flush
+//! what has gathered meanwhile. To poll h2 in such a turn, when nothing has happened for it, would cost as
+//! much as a tenth of a short call.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
+
+/// Wakes the task, and remembers that it was for h2.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    rope: Arc<Rope>,
+    /// The rope's other shape: what h2 is polled with.
+    waker: Waker,
+}
+
+#[derive(Debug)]
+struct Rope {
+    has_rung: AtomicBool,
+    task: Waker,
+}
+
+impl Bell {
+    /// A bell without a task: it gets one when it is asked whether it has rung.
+    pub(crate) fn new() -> Self {
+        Self::of(Waker::noop())
+    }
+
+    /// A new bell has rung: h2 does not know it yet.
+    fn of(task: &Waker) -> Self {
+        let rope = Arc::new(Rope {
+            has_rung: AtomicBool::new(true),
+            task: task.clone(),
+        });
+        Self {
+            waker: Waker::from(Arc::clone(&rope)),
+            rope,
+        }
+    }
+
+    /// Whether it has rung since it was asked last: if so, h2 is to be polled in this turn of the task,
+    /// with [`context`](Self::context).
+    pub(crate) fn has_rung(&mut self, task: &Context<'_>) -> bool {
+        if !self.rope.task.will_wake(task.waker()) {
+            *self = Self::of(task.waker());
+        }
+        self.rope.has_rung.swap(false, Ordering::AcqRel)
+    }
+
+    /// What h2, and whatever it waits for, is polled with.
+    pub(crate) fn context(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
+    }
+}
+
+impl Wake for Rope {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // The task looks after it has been woken, so this comes first.
+        self.has_rung.store(true, Ordering::Release);
+        self.task.wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Task(AtomicU32);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_turn_that_the_task_gives_itself_rings_no_bell() {
+        let task = Waker::from(Arc::new(Task::default()));
+        let cx = Context::from_waker(&task);
+        let mut bell = Bell::new();
+        assert!(bell.has_rung(&cx), "h2 is polled in the first turn");
+        task.wake_by_ref();
+        assert!(!bell.has_rung(&cx));
+        bell.context().waker().wake_by_ref();
+        assert!(bell.has_rung(&cx));
+        assert!(!bell.has_rung(&cx), "once for each time");
+    }
+
+    #[test]
+    fn the_bell_wakes_the_task() {
+        let count = Arc::new(Task::default());
+        let task = Waker::from(Arc::clone(&count));
+        let mut bell = Bell::new();
+        bell.has_rung(&Context::from_waker(&task));
+        let kept_by_h2 = bell.context().waker().clone();
+        kept_by_h2.wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_task_that_moves_has_h2_polled_so_that_it_learns_of_the_new_bell() {
+        let tasks = [(); 2].map(|()| Waker::from(Arc::new(Task::default())));
+        let [here, there] = tasks.each_ref().map(Context::from_waker);
+        let mut bell = Bell::new();
+        assert!(bell.has_rung(&here) && !bell.has_rung(&here));
+        assert!(bell.has_rung(&there) && !bell.has_rung(&there));
+    }
+}
