@@ -6,15 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use futures_core::Stream;
-use highball_core::{MetadataMap, Response, Status};
-use highball_transport::framing::{self, FramingError};
+use highball_core::{Code, MetadataMap, Response, Status};
+use highball_transport::framing::{self, Batch, FramingError};
 use prost::Message;
 
 use crate::ResponseStream;
 use crate::call::{Attendant, Halt, Reply};
-
-/// How much is gathered of messages that are ready at the same time: they travel in one DATA frame.
-const BATCH: usize = 32 * 1024;
 
 /// The answer of one message.
 pub(crate) struct Single<T>(pub(crate) Response<T>);
@@ -45,62 +42,41 @@ impl<T: Message + 'static> Reply for Response<ResponseStream<T>> {
         loop {
             let waits_for_headers = !attendant.is_started();
             let gathering = poll_fn(|cx| gather(stream.as_mut(), limit, waits_for_headers, cx));
-            let Batch { framed, end } = attendant.attend(pin!(gathering)).await?;
-            if framed.is_empty() && end.is_none() {
+            let Some(Batch { framed, end }) = attendant.attend(pin!(gathering)).await? else {
                 attendant.start(MetadataMap::new());
-            } else if !framed.is_empty() {
-                attendant.send(framed.freeze()).await?;
+                continue;
+            };
+            if !framed.is_empty() {
+                attendant.send(framed).await?;
             }
             match end {
                 None => {}
-                Some(End::Done) => return Ok(trailers),
+                Some(Ok(())) => return Ok(trailers),
                 // How a stream hands over trailing metadata that it knows only at its end.
-                Some(End::Status(mut status)) if status.code() == highball_core::Code::Ok => {
+                Some(Err(mut status)) if status.code() == Code::Ok => {
                     trailers.merge(std::mem::take(status.metadata_mut()));
                     return Ok(trailers);
                 }
-                Some(End::Status(status)) => return Err(Halt::Status(status)),
+                Some(Err(status)) => return Err(Halt::Status(status)),
             }
         }
     }
 }
 
-/// What a stream had ready.
-struct Batch {
-    framed: BytesMut,
-    end: Option<End>,
-}
-
-enum End {
-    Done,
-    Status(Status),
-}
-
-/// Takes what is ready, up to [`BATCH`] bytes. With `or_nothing` it is ready with nothing if nothing is.
+/// Takes what is ready. With `or_nothing` it is ready with nothing if nothing is.
 fn gather<T: Message>(
-    mut stream: Pin<&mut (dyn Stream<Item = Result<T, Status>> + Send)>,
+    stream: Pin<&mut (dyn Stream<Item = Result<T, Status>> + Send)>,
     limit: usize,
     or_nothing: bool,
     cx: &mut Context<'_>,
-) -> Poll<Batch> {
-    let mut framed = BytesMut::new();
-    let end = loop {
-        match stream.as_mut().poll_next(cx) {
-            Poll::Ready(Some(Ok(message))) => {
-                if let Err(error) = encode_into(&mut framed, &message, limit) {
-                    break Some(End::Status(error.into()));
-                }
-                if framed.len() >= BATCH {
-                    break None;
-                }
-            }
-            Poll::Ready(Some(Err(status))) => break Some(End::Status(status)),
-            Poll::Ready(None) => break Some(End::Done),
-            Poll::Pending if framed.is_empty() && !or_nothing => return Poll::Pending,
-            Poll::Pending => break None,
-        }
-    };
-    Poll::Ready(Batch { framed, end })
+) -> Poll<Option<Batch<Status>>> {
+    let batch = Batch::poll(stream, cx, |message, buffer| {
+        Ok(encode_into(buffer, &message?, limit)?)
+    });
+    match batch {
+        Poll::Pending if or_nothing => Poll::Ready(None),
+        batch => batch.map(Some),
+    }
 }
 
 fn encode_into<T: Message>(

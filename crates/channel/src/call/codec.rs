@@ -1,6 +1,6 @@
 //! Protobuf messages to framed bytes and back.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use highball_core::Status;
 use highball_transport::framing;
 use prost::Message;
@@ -11,6 +11,17 @@ pub(super) fn encode<T: Message>(message: &T, limit: usize) -> Result<Bytes, Sta
         message.encode_raw(buffer)
     });
     Ok(framed?)
+}
+
+/// Encodes a message behind its prefix, and both behind what `buffer` holds.
+pub(super) fn encode_into<T: Message>(
+    buffer: &mut BytesMut,
+    message: &T,
+    limit: usize,
+) -> Result<(), Status> {
+    let size = message.encoded_len();
+    framing::encode_into(buffer, size, limit, |buffer| message.encode_raw(buffer))?;
+    Ok(())
 }
 
 /// Decodes a payload.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use highball_core::{MetadataMap, Response, Status};
+use highball_transport::framing::Batch;
 use prost::Message;
 
 use super::incoming::Incoming;
@@ -150,6 +151,7 @@ where
         Framed {
             messages: Box::pin(messages),
             limit,
+            end: None,
         },
     )
     .await
@@ -167,18 +169,42 @@ where
     ))
 }
 
-/// An application's messages, encoded and framed.
+/// An application's messages, encoded and framed; those that are ready together in one piece.
 struct Framed<S> {
     messages: Pin<Box<S>>,
     limit: usize,
+    /// How the messages ended, once they have.
+    end: Option<Result<(), Status>>,
 }
 
 impl<S: Stream<Item: Message>> Stream for Framed<S> {
     type Item = Result<Bytes, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let message = ready!(self.messages.as_mut().poll_next(cx));
-        Poll::Ready(message.map(|message| codec::encode(&message, self.limit)))
+        let Self {
+            messages,
+            limit,
+            end,
+        } = &mut *self;
+        if end.is_none() {
+            let batch = ready!(Batch::poll(messages.as_mut(), cx, |message, buffer| {
+                codec::encode_into(buffer, &message, *limit)
+            }));
+            *end = batch.end;
+            if !batch.framed.is_empty() {
+                return Poll::Ready(Some(Ok(batch.framed)));
+            }
+        }
+        // After an error there is nothing more, either.
+        let end = end.replace(Ok(()));
+        Poll::Ready(end.and_then(Result::err).map(Err))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        match self.end {
+            Some(Ok(())) => (0, Some(0)),
+            _ => (0, None),
+        }
     }
 }
 

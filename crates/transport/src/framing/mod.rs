@@ -7,15 +7,18 @@
 //!   └──────────┴────────────────────┴─────────────────────┘
 //! ```
 //!
-//! [`encode`] writes prefix and payload into one buffer; [`Decoder`] takes the pieces as they come and
+//! [`encode`] writes prefix and payload into one buffer, [`Batch`] the messages that are ready at the same
+//! time; [`Decoder`] takes the pieces as they come and
 //! gives whole payloads. The message format itself (protobuf) is none of this module's business.
 //! Follows [PROTOCOL-HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
 
+mod batch;
 mod decoder;
 mod encode;
 mod encoding;
 mod error;
 
+pub use batch::Batch;
 pub use decoder::{Decoder, Message};
 pub use encode::{encode, encode_into};
 pub use encoding::{ACCEPTED_ENCODINGS, Encoding};
