@@ -10,12 +10,19 @@ use std::time::Duration;
 /// Where HTTP/2 starts all windows, and what a window may not fall below here.
 pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
 
-/// The window of the whole connection, both ends: wide enough that streams nobody reads from do not
-/// starve the others.
-pub(crate) const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// The window of a stream, both ends: a few messages of 64 KiB. With a window that one of them fills, each
+/// message waits for the credit that the one before it comes back with.
+pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The largest frame either end accepts: small frames let streams take turns.
-pub(crate) const MAX_FRAME_SIZE: u32 = 16 * 1024;
+/// The window of the whole connection, both ends: all the streams that a server here lets a client have
+/// open may go unread, and others still find room.
+pub(crate) const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+
+const _: () = assert!(SERVER_MAX_CONCURRENT_STREAMS * STREAM_WINDOW < CONNECTION_WINDOW);
+
+/// The largest frame either end accepts: small enough that streams take turns, large enough that a frame is
+/// not most of what a message costs.
+pub(crate) const MAX_FRAME_SIZE: u32 = 64 * 1024;
 
 /// The HPACK table either end keeps.
 pub(crate) const HEADER_TABLE_SIZE: u32 = 4096;
@@ -29,8 +36,9 @@ pub(crate) fn h2_header_list_limit(limit: u32) -> u32 {
     limit.saturating_mul(4)
 }
 
-/// How much of a stream's data h2 may hold before the sender waits.
-pub(crate) const MAX_SEND_BUFFER: usize = 64 * 1024;
+/// How much of a stream's data h2 may hold before the sender waits: two large frames, so that the next is
+/// made while one is written.
+pub(crate) const MAX_SEND_BUFFER: usize = 128 * 1024;
 
 /// How many streams that were reset here are remembered, so that late frames for them are ignored.
 pub(crate) const RESET_STREAMS_KEPT: usize = 1_000;

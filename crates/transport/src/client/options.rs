@@ -11,10 +11,10 @@ pub struct ClientOptions {
     pub user_agent: String,
     /// Whether `:scheme` says `https`: set when the connector's streams are encrypted.
     pub secure: bool,
-    /// The window of one stream in bytes: how much the server may send on it before it is read. At
-    /// least 65,535, which is also the default; less is raised to that.
+    /// The window of one stream in bytes: how much the server may send on it before it is read; 256 KiB by
+    /// default. At least 65,535; less is raised to that.
     pub stream_window: u32,
-    /// The window of the connection in bytes; 16 MiB by default. Should be several times the
+    /// The window of the connection in bytes; 32 MiB by default. Should be several times the
     /// window of a stream, for streams nobody reads from hold their share of it.
     pub connection_window: u32,
     /// The largest header list (or trailers) a call accepts, in bytes as HTTP/2 counts them; 16 KiB by
@@ -30,7 +30,7 @@ impl Default for ClientOptions {
         Self {
             user_agent: concat!("highball/", env!("CARGO_PKG_VERSION")).to_owned(),
             secure: false,
-            stream_window: crate::settings::DEFAULT_WINDOW,
+            stream_window: crate::settings::STREAM_WINDOW,
             connection_window: crate::settings::CONNECTION_WINDOW,
             max_header_list_size: crate::settings::MAX_HEADER_LIST_SIZE,
             last_stream_id: crate::settings::LAST_STREAM_ID,

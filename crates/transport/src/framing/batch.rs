@@ -135,6 +135,9 @@ mod tests {
         let source = pin!(stream::iter([7, 200 * 1024, 7]));
         let (size, end) = ready(poll(source));
         assert_eq!(size, 12);
-        assert!(matches!(end, Some(Err(FramingError::TooLargeToSend { .. }))));
+        assert!(matches!(
+            end,
+            Some(Err(FramingError::TooLargeToSend { .. }))
+        ));
     }
 }

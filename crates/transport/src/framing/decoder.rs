@@ -9,8 +9,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::{Encoding, FramingError, PREFIX_LEN};
 
-/// How far the buffer of a message grows ahead of the bytes that have come.
-const MOST_AHEAD: usize = 64 * 1024;
+/// How far the buffer of a message grows ahead of the bytes that have come: a message of 64 KiB, and what
+/// belongs to it, is copied once.
+const MOST_AHEAD: usize = 128 * 1024;
 
 /// Takes the bytes of one direction of a stream and gives whole messages.
 ///
@@ -213,6 +214,18 @@ mod tests {
         decoder.push(Bytes::from_static(&[0, 0x7f, 0xff, 0xff, 0xff, 1]));
         assert_eq!(decoder.next(usize::MAX), Ok(None));
         assert!(decoder.pending.capacity() <= 2 * MOST_AHEAD);
+    }
+
+    #[test]
+    fn a_message_of_64_kib_has_its_buffer_at_once() {
+        let bytes = stream(&[vec![1; 64 * 1024 + 4]]);
+        let mut decoder = Decoder::new();
+        decoder.push(bytes.slice(..64 * 1024));
+        assert_eq!(decoder.next(1 << 20), Ok(None));
+        let buffer = decoder.pending.as_ptr();
+        decoder.push(bytes.slice(64 * 1024..));
+        let payload = plain(decoder.next(1 << 20).unwrap().unwrap());
+        assert_eq!(payload.as_ptr(), buffer);
     }
 
     #[test]

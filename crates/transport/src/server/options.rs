@@ -11,10 +11,10 @@ pub struct ServerOptions {
     /// How many calls one client may have open on one connection, and how many handlers one connection
     /// runs at a time; 100 by default. A handler that outlives its call still counts.
     pub max_concurrent_streams: u32,
-    /// The window of one stream in bytes: how much a client may send on it before the handler reads. At
-    /// least 65,535, which is also the default; less is raised to that. At most 2 GiB less one byte.
+    /// The window of one stream in bytes: how much a client may send on it before the handler reads; 256 KiB
+    /// by default. At least 65,535; less is raised to that. At most 2 GiB less one byte.
     pub stream_window: u32,
-    /// The window of a connection in bytes; 16 MiB by default. Should be several times the window of a
+    /// The window of a connection in bytes; 32 MiB by default. Should be several times the window of a
     /// stream, for calls whose messages nobody reads hold their share of it.
     pub connection_window: u32,
     /// The largest list of request headers a call may have, in bytes as HTTP/2 counts them; 16 KiB by
@@ -28,7 +28,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             max_concurrent_streams: settings::SERVER_MAX_CONCURRENT_STREAMS,
-            stream_window: settings::DEFAULT_WINDOW,
+            stream_window: settings::STREAM_WINDOW,
             connection_window: settings::CONNECTION_WINDOW,
             max_header_list_size: settings::MAX_HEADER_LIST_SIZE,
             handshake_timeout: Duration::from_secs(20),
