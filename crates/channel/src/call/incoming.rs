@@ -103,8 +103,10 @@ impl Incoming {
     }
 
     /// Makes one step: from opening to open, to the headers, to a payload (which it returns), to the end.
+    ///
+    /// What may end the call from this side is looked at when there is no message to hand out, and now and
+    /// then in between: each look costs as much as a small message.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
-        self.check_request(cx)?;
         if self.in_a_row >= MESSAGES_IN_A_ROW
             && let Poll::Ready(ended) = self.wait(cx)
         {
@@ -137,10 +139,14 @@ impl Incoming {
                 Poll::Ready(Ok(Some(payload)))
             }
             Poll::Ready(Ok(Step::Message(None))) => {
+                self.check_request(cx)?;
                 self.succeeded();
                 Poll::Ready(Ok(None))
             }
-            Poll::Ready(Err(ended)) => Poll::Ready(self.ended(ended)),
+            Poll::Ready(Err(ended)) => {
+                self.check_request(cx)?;
+                Poll::Ready(self.ended(ended))
+            }
             Poll::Pending => self.wait(cx),
         }
     }
@@ -153,9 +159,10 @@ impl Incoming {
         }
     }
 
-    /// Ready only when the deadline passes.
+    /// Ready only when the request has failed the call, or when the deadline passes.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Status>> {
         self.in_a_row = 0;
+        self.check_request(cx)?;
         let Some(alarm) = &mut self.alarm else {
             return Poll::Pending;
         };
