@@ -92,7 +92,7 @@ impl HealthChecks {
     }
 
     /// Reports the health of a READY subchannel, in place of an earlier check of it. `service` is what the
-    /// service config asks for.
+    /// service config asks for; without one nobody is asked and nothing reported: it is healthy.
     pub(super) fn watch(&mut self, id: SubchannelId, link: &Arc<Link>, service: Option<&str>) {
         let number = self.next;
         self.next += 1;
@@ -105,10 +105,7 @@ impl HealthChecks {
         };
         let newest = report.newest.clone();
         let check = match (service, link.connection()) {
-            (None, _) => {
-                report.send(HealthState::Ready);
-                None
-            }
+            (None, _) => None,
             (Some(service), Some(connection)) => {
                 let named = connection.address().server_name();
                 let named = named.and_then(|name| name.parse().ok());

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use highball_balancer::{
-    Command, Event, LbState, Path, SubchannelId, SubchannelState, TimerId, Tree,
+    Command, Event, HealthState, LbState, Path, SubchannelId, SubchannelState, TimerId, Tree,
 };
 use highball_core::{ConnectivityState, Rejected, Status, panic_text};
 use highball_resolver::{Ack, Resolution};
@@ -97,11 +97,11 @@ impl Active {
 
     /// Does what the turn asked for, and lets calls see what came of it.
     pub(super) fn apply(&mut self, slot: &PickerSlot, states: &mut States) {
+        let commands = self.commands();
         if let Some(Some(state)) = self.guard(Tree::take_published) {
             self.state = state;
             self.changed = true;
         }
-        let commands = self.guard(Tree::take_commands).unwrap_or_default();
         let (create, rest): (Vec<_>, Vec<_>) = commands
             .into_iter()
             .partition(|command| matches!(command, Command::Create { .. }));
@@ -110,6 +110,23 @@ impl Active {
         let mut rest = rest;
         rest.sort_by_key(order);
         rest.into_iter().for_each(|command| self.execute(command));
+    }
+
+    /// What the turn asks for. Where no server is asked for its health, a subchannel is told to be healthy
+    /// before the turn is over: a connection is in use in the generation in which it turns READY.
+    fn commands(&mut self) -> Vec<Command> {
+        let mut commands = self.guard(Tree::take_commands).unwrap_or_default();
+        let mut next = 0;
+        while let Some(command) = commands.get(next) {
+            next += 1;
+            if let Command::WatchHealth(id) = *command
+                && self.health_service().is_none()
+            {
+                self.healthy(id);
+                commands.extend(self.guard(Tree::take_commands).unwrap_or_default());
+            }
+        }
+        commands
     }
 
     /// Publishes the generation first and the state second: a call that was woken by READY sees the
@@ -172,6 +189,11 @@ impl Active {
         }
     }
 
+    /// The service that servers are asked for, if they are.
+    fn health_service(&self) -> Option<&str> {
+        self.config.as_ref()?.health_service()
+    }
+
     fn watch_health(&mut self, id: SubchannelId) {
         let service = self
             .config
@@ -181,6 +203,14 @@ impl Active {
             return;
         };
         self.health.watch(id, entry.link(), service);
+    }
+
+    /// Nobody is asked for the health of a subchannel.
+    fn healthy(&mut self, id: SubchannelId) {
+        if let Some(owner) = self.subchannels.entry(id).map(|entry| entry.owner.clone()) {
+            let state = HealthState::Ready;
+            self.tell(&owner, Event::Health { id, state });
+        }
     }
 
     fn timer(&mut self, id: TimerId) {
@@ -239,8 +269,12 @@ impl Active {
                 debug!(target: "channel", policy, "switching to new balancing policy");
             }
             if old.is_some_and(|old| old.health_service() != config.health_service()) {
-                let watched = self.health.watched();
-                watched.into_iter().for_each(|id| self.watch_health(id));
+                for id in self.health.watched() {
+                    self.watch_health(id);
+                    if config.health_service().is_none() {
+                        self.healthy(id);
+                    }
+                }
             }
         }
     }
