@@ -4,7 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use highball_echo::{Echo, EchoServer, EchoWithAddress};
-use highball_server::{ListenError, Server};
+use highball_server::health::{HealthService, ServingStatus};
+use highball_server::reflection::Descriptors;
+use highball_server::{BoxListener, ListenError, Server};
 
 /// What an example's `main` returns: a failure is printed, and the exit code is 1.
 pub type Outcome<T = ()> = Result<T, Failure>;
@@ -59,8 +61,17 @@ pub async fn start_here(echo: impl Echo) -> Result<Running, ListenError> {
     Ok(serve(listener, echo, address))
 }
 
-fn serve(listener: highball_server::BoxListener, echo: impl Echo, address: String) -> Running {
-    let server = Server::builder().add_service(EchoServer::new(echo)).build();
+/// The echo, its health, and what tools such as grpcurl ask.
+fn serve(listener: BoxListener, echo: impl Echo, address: String) -> Running {
+    let health = HealthService::new();
+    health.set("grpc.examples.echo.Echo", ServingStatus::Serving);
+    let descriptors =
+        Descriptors::decode([highball_echo::DESCRIPTORS]).expect("generated descriptors are whole");
+    let server = Server::builder()
+        .add_service(EchoServer::new(echo))
+        .add_service(health)
+        .reflection(descriptors)
+        .build();
     let serving = server.clone().serve(listener);
     tokio::spawn(async move {
         serving

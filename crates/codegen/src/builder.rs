@@ -36,6 +36,8 @@ pub struct Builder {
     out_dir: Option<PathBuf>,
     stubs: Stubs,
     extern_paths: Vec<(String, String)>,
+    type_names: bool,
+    descriptor_set: Option<String>,
 }
 
 /// A generated file.
@@ -60,6 +62,8 @@ impl Builder {
             out_dir: None,
             stubs: Stubs::default(),
             extern_paths: Vec::new(),
+            type_names: false,
+            descriptor_set: None,
         }
     }
 
@@ -106,6 +110,37 @@ impl Builder {
         self
     }
 
+    /// Whether messages know their names in protobuf ([`prost::Name`](https://docs.rs/prost)), which it takes
+    /// to pack them into a `google.protobuf.Any`: a detail of a status, say. They do not, unless this says
+    /// otherwise.
+    #[must_use]
+    pub fn type_names(mut self, wanted: bool) -> Self {
+        self.type_names = wanted;
+        self
+    }
+
+    /// Has [`compile`](Self::compile) write the [descriptor set](Self::descriptor_set) as well, to a file of
+    /// this name beside the others.
+    #[must_use]
+    pub fn descriptor_set_file(mut self, name: impl Into<String>) -> Self {
+        self.descriptor_set = Some(name.into());
+        self
+    }
+
+    /// Compiles `.proto` files and returns them as server reflection serves them: an encoded
+    /// `FileDescriptorSet` with all that they import, and with their comments.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Proto`] if a file is missing or wrong.
+    pub fn descriptor_set(
+        &self,
+        protos: &[impl AsRef<Path>],
+        includes: &[impl AsRef<Path>],
+    ) -> Result<Vec<u8>, Error> {
+        Ok(compiler(protos, includes)?.encode_file_descriptor_set())
+    }
+
     /// Compiles `.proto` files and returns what they become, by name. `includes` are the folders that
     /// imports are looked up in, and that `protos` are relative to or inside of.
     ///
@@ -137,7 +172,11 @@ impl Builder {
         let folder = folder.ok_or(Error::NoOutputFolder)?;
         let compiler = compiler(protos, includes)?;
         for generated in self.render(compiler.file_descriptor_set())? {
-            write_if_changed(&folder.join(generated.name), &generated.text)?;
+            write_if_changed(&folder.join(generated.name), generated.text.as_bytes())?;
+        }
+        if let Some(name) = &self.descriptor_set {
+            let descriptors = compiler.encode_file_descriptor_set();
+            write_if_changed(&folder.join(name), &descriptors)?;
         }
         if build_script_folder.is_some() {
             rerun_when_changed(&compiler);
@@ -171,6 +210,9 @@ impl Builder {
     fn config(&self) -> Config {
         let mut config = Config::new();
         config.service_generator(Box::new(self.stubs.clone()));
+        if self.type_names {
+            config.enable_type_names();
+        }
         for (proto, rust) in &self.extern_paths {
             config.extern_path(proto, rust);
         }
@@ -188,12 +230,12 @@ fn compiler(
     Ok(compiler)
 }
 
-fn write_if_changed(path: &Path, text: &str) -> Result<(), Error> {
-    let is_same = fs::read(path).is_ok_and(|found| found == text.as_bytes());
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let is_same = fs::read(path).is_ok_and(|found| found == content);
     if is_same {
         return Ok(());
     }
-    fs::write(path, text).map_err(|source| Error::Write {
+    fs::write(path, content).map_err(|source| Error::Write {
         path: path.to_owned(),
         source,
     })

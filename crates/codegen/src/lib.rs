@@ -24,6 +24,8 @@
 //! - `mod signal_server` with the trait `Signal`, which a server implements, and `SignalServer`, which takes
 //!   calls to it.
 //!
+//! For server reflection, [`Builder::descriptor_set`] gives the same files as descriptors.
+//!
 //! The crate around the generated code depends on `prost`, on `highball-channel` for clients and on
 //! `highball-server` for servers.
 //!

@@ -5,39 +5,93 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use highball_codegen::Builder;
 
-/// Compares what `builder` makes of `proto` in `protos` with the files in `folder`; both lie in `crates/`.
-#[track_caller]
-fn assert_up_to_date(builder: &Builder, protos: &str, proto: &str, folder: &str) {
-    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("");
-    let generated = builder.generate(&[proto], &[crates.join(protos)]);
-    for file in generated.expect("the .proto file compiles") {
-        let path = crates.join(folder).join(&file.name);
-        if env::var_os("BLESS").is_some() {
-            fs::write(&path, &file.text).expect("a writable folder");
+/// `.proto` files, and where what they become is checked in. Both folders lie in `crates/`.
+struct CheckedIn {
+    protos: &'static str,
+    files: &'static [&'static str],
+    folder: &'static str,
+}
+
+impl CheckedIn {
+    /// Compares what `builder` makes of the files with what is checked in.
+    #[track_caller]
+    fn assert_code(&self, builder: &Builder) {
+        let generated = builder.generate(self.files, &[in_crates(self.protos)]);
+        for file in generated.expect("the .proto files compile") {
+            self.assert_file(&file.name, file.text.as_bytes());
         }
-        let checked_in = fs::read_to_string(&path).unwrap_or_default();
+    }
+
+    /// Compares the descriptors of the files with those that are checked in as `name`.
+    #[track_caller]
+    fn assert_descriptors(&self, name: &str) {
+        let set = Builder::new().descriptor_set(self.files, &[in_crates(self.protos)]);
+        self.assert_file(name, &set.expect("the .proto files compile"));
+    }
+
+    #[track_caller]
+    fn assert_file(&self, name: &str, content: &[u8]) {
+        let path = in_crates(self.folder).join(name);
+        if env::var_os("BLESS").is_some() {
+            fs::write(&path, content).expect("a writable folder");
+        }
+        let checked_in = fs::read(&path).unwrap_or_default();
         assert!(
-            checked_in == file.text,
-            "{} is not what the generator makes of {proto}: see what `BLESS=1 cargo test \
+            checked_in == content,
+            "{} is not what the generator makes of {:?}: see what `BLESS=1 cargo test \
              -p highball-codegen --test checked_in` changes",
-            path.display()
+            path.display(),
+            self.files
         );
     }
 }
 
+fn in_crates(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .with_file_name("")
+        .join(path)
+}
+
 #[test]
 fn the_echo_service_is_up_to_date() {
-    let proto = "grpc/examples/echo/echo.proto";
-    assert_up_to_date(&Builder::new(), "echo/proto", proto, "echo/src/generated");
+    let echo = CheckedIn {
+        protos: "echo/proto",
+        files: &["grpc/examples/echo/echo.proto"],
+        folder: "echo/src/generated",
+    };
+    echo.assert_code(&Builder::new());
+    echo.assert_descriptors("grpc.examples.echo.bin");
+}
+
+#[test]
+fn the_servers_own_services_are_up_to_date() {
+    let mut services = CheckedIn {
+        protos: "server/proto",
+        files: &[
+            "grpc/health/v1/health.proto",
+            "grpc/reflection/v1/reflection.proto",
+        ],
+        folder: "server/src/generated",
+    };
+    services.assert_code(&Builder::new().client(false).server_path("crate"));
+    services.files = &[
+        "grpc/health/v1/health.proto",
+        "grpc/reflection/v1/reflection.proto",
+        "grpc/reflection/v1alpha/reflection.proto",
+    ];
+    services.assert_descriptors("services.bin");
 }
 
 #[test]
 fn the_odd_names_are_up_to_date() {
-    let odd = "codegen/tests/odd_names";
-    let (protos, folder) = (format!("{odd}/proto"), format!("{odd}/generated"));
-    assert_up_to_date(&Builder::new(), &protos, "names.proto", &folder);
+    let odd = CheckedIn {
+        protos: "codegen/tests/odd_names/proto",
+        files: &["names.proto"],
+        folder: "codegen/tests/odd_names/generated",
+    };
+    odd.assert_code(&Builder::new());
 }

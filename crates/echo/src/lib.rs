@@ -8,6 +8,9 @@
 #[path = "generated/grpc.examples.echo.rs"]
 pub mod echo;
 
+/// The same package as an encoded `FileDescriptorSet`, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!("generated/grpc.examples.echo.bin");
+
 mod service;
 
 pub mod custom_round_robin;

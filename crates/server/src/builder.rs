@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use highball_core::Status;
 use highball_transport::server::{CallHead, ServerOptions};
 
+use crate::reflection::{self, Descriptors, ReflectionService, Subject};
 use crate::router::Router;
 use crate::{Listener, MessageLimits, ServeError, Server, Service};
 
@@ -17,6 +19,7 @@ pub struct ServerBuilder {
     options: ServerOptions,
     handshakes: usize,
     grace: Duration,
+    descriptors: Option<Descriptors>,
 }
 
 impl ServerBuilder {
@@ -27,6 +30,7 @@ impl ServerBuilder {
             options: ServerOptions::default(),
             handshakes: 1000,
             grace: Duration::from_secs(30),
+            descriptors: None,
         }
     }
 
@@ -59,6 +63,17 @@ impl ServerBuilder {
     #[must_use]
     pub fn unknown_service(mut self, service: impl Service) -> Self {
         self.router.set_unknown(service, self.limits);
+        self
+    }
+
+    /// Offers [reflection](crate::reflection): tools may ask which services there are, all that are added
+    /// here, and how to call those that `descriptors` describe.
+    ///
+    /// It tells everyone who can reach the server what can be called. [`build`](Self::build) panics if a
+    /// service of reflection was added by hand.
+    #[must_use]
+    pub fn reflection(mut self, descriptors: Descriptors) -> Self {
+        self.descriptors = Some(descriptors);
         self
     }
 
@@ -111,7 +126,13 @@ impl ServerBuilder {
     }
 
     /// The server, which may serve several listeners and is the handle to stop them.
-    pub fn build(self) -> Server {
+    pub fn build(mut self) -> Server {
+        if let Some(descriptors) = self.descriptors.take() {
+            let subject = Arc::new(Subject::new(descriptors, self.router.names()));
+            for name in reflection::NAMES {
+                self = self.add_service(ReflectionService::new(name, Arc::clone(&subject)));
+            }
+        }
         Server::new(self.router, self.options, self.handshakes, self.grace)
     }
 

@@ -49,6 +49,11 @@
 //! its own or behind [`Request::run_to_end`]. A handler that panics ends its own call with INTERNAL and
 //! nothing else.
 //!
+//! # Services that every server may offer
+//!
+//! [`health`] tells clients and probes which services take calls; [`reflection`] tells tools what there is to
+//! call.
+//!
 //! # What it logs
 //!
 //! Events of the target `server`, with fields. `error`: a handler, a service or a connection's task panicked.
@@ -74,6 +79,9 @@ mod accept;
 mod connection;
 mod listener;
 mod server;
+
+pub mod health;
+pub mod reflection;
 
 pub use builder::ServerBuilder;
 pub use call::IncomingCall;

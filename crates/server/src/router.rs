@@ -45,6 +45,11 @@ impl Router {
         }
     }
 
+    /// The names of all services, in no order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.services.keys().cloned()
+    }
+
     /// Takes the calls of services that are not there.
     pub(crate) fn set_unknown(&mut self, service: impl Service, limits: MessageLimits) {
         let service = Box::new(service);

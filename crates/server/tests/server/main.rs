@@ -8,6 +8,8 @@ mod admission;
 mod arbitrary;
 mod bad_client;
 mod calls;
+mod health;
 mod quota;
+mod reflection;
 mod stopping;
 mod threads;

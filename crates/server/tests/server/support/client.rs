@@ -94,6 +94,14 @@ impl Client {
 }
 
 impl Call {
+    /// The reply from its first message on.
+    pub(crate) async fn incoming(self) -> Incoming {
+        Incoming {
+            body: self.response.await.unwrap().into_body(),
+            decoder: Decoder::new(),
+        }
+    }
+
     pub(crate) async fn reply(self) -> Reply {
         let mut reply = Reply::default();
         let response = match self.response.await {
@@ -108,6 +116,26 @@ impl Call {
         reply.headers = parts.headers;
         reply.read(body).await;
         reply
+    }
+}
+
+/// A reply that is read message by message.
+pub(crate) struct Incoming {
+    body: RecvStream,
+    decoder: Decoder,
+}
+
+impl Incoming {
+    /// The next message; fails if the reply has ended.
+    pub(crate) async fn message<T: Message + Default>(&mut self) -> T {
+        loop {
+            if let Some(message) = self.decoder.next(usize::MAX).unwrap() {
+                let payload = message.into_payload(&Encoding::Identity).unwrap();
+                return T::decode(payload).unwrap();
+            }
+            let data = self.body.data().await.expect("another message").unwrap();
+            self.decoder.push(data);
+        }
     }
 }
 
