@@ -82,7 +82,7 @@ pub use channel::Channel;
 pub use futures_core::Stream;
 pub use highball_core::{
     Address, Attributes, Backoff, Code, ConnectivityState, Endpoint, Entry, InvalidMetadata,
-    MetadataMap, Network, Rejected, Response, Status,
+    MetadataMap, Network, Rejected, Response, Status, details,
 };
 pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use service_config::{

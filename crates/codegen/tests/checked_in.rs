@@ -87,6 +87,21 @@ fn the_servers_own_services_are_up_to_date() {
 }
 
 #[test]
+fn the_details_of_a_status_are_up_to_date() {
+    let details = CheckedIn {
+        protos: "core/proto",
+        files: &["google/rpc/status.proto", "google/rpc/error_details.proto"],
+        folder: "core/src/generated",
+    };
+    // Of protobuf's own types two are needed, which is not worth a crate.
+    let builder = Builder::new()
+        .type_names(true)
+        .extern_path(".google.protobuf.Any", "super::Any")
+        .extern_path(".google.protobuf.Duration", "super::ProtoDuration");
+    details.assert_code(&builder);
+}
+
+#[test]
 fn the_odd_names_are_up_to_date() {
     let odd = CheckedIn {
         protos: "codegen/tests/odd_names/proto",

@@ -17,6 +17,8 @@
 mod code;
 mod status;
 
+pub mod details;
+
 mod metadata;
 mod response;
 

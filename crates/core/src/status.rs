@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Code, MetadataMap};
+use crate::{Code, MetadataMap, details};
 
 /// The outcome of a call that did not succeed (or, in trailers, of one that did).
 ///
@@ -105,7 +105,8 @@ impl Status {
         Self::new(Code::Unauthenticated, message)
     }
 
-    /// Adds a serialized `google.rpc.Status`, sent as `grpc-status-details-bin`.
+    /// Replaces the details by those in a serialized `google.rpc.Status`, whose code must be this one's: sent as
+    /// `grpc-status-details-bin`. [`with_detail`](Self::with_detail) adds them one by one.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
         self.0.details = details.into();
@@ -126,10 +127,11 @@ impl Status {
         self
     }
 
-    /// The same outcome with another message; code, details, metadata and source stay.
+    /// The same outcome with another message, which the details repeat; code, metadata and source stay.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.message = message.into();
+        self.0.details = details::retitled(&self.0.details, self.0.code, &self.0.message);
         self
     }
 
@@ -144,6 +146,7 @@ impl Status {
     }
 
     /// The serialized `google.rpc.Status` of `grpc-status-details-bin`; empty if there was none.
+    /// [`detail`](Self::detail) gives what is in it.
     pub fn details(&self) -> &Bytes {
         &self.0.details
     }

@@ -86,7 +86,7 @@ pub mod reflection;
 pub use builder::ServerBuilder;
 pub use call::IncomingCall;
 pub use cancellation::Cancellation;
-pub use highball_core::{Code, MetadataMap, Response, Status};
+pub use highball_core::{Code, MetadataMap, Response, Status, details};
 pub use highball_transport::server::{CallHead, ServerOptions};
 pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use kinds::{bidi_streaming, client_streaming, server_streaming, unary, unknown_method};

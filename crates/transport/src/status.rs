@@ -23,6 +23,7 @@
 
 use bytes::Bytes;
 use h2::Reason;
+use highball_core::details::RpcStatus;
 use highball_core::{Code, MetadataMap, Status};
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -81,14 +82,37 @@ pub(crate) fn from_trailers(mut trailers: HeaderMap) -> Result<MetadataMap, Stat
     let details = take_details(&mut trailers);
     let metadata = metadata(trailers)?;
     let status = match code {
-        Some(Code::Ok) => return Ok(metadata),
+        Some(Code::Ok) if details.is_empty() => return Ok(metadata),
         Some(code) => {
             let text = text.map_or_else(String::new, |text| percent::decode(text.as_bytes()));
             Status::new(code, text)
         }
         None => Status::unknown("the server's trailers lack grpc-status"),
     };
-    Err(status.with_details(details).with_metadata(metadata))
+    let status = match details.is_empty() {
+        true => status,
+        false => detailed(status, details),
+    };
+    match status.code() {
+        Code::Ok => Ok(metadata),
+        _ => Err(status.with_metadata(metadata)),
+    }
+}
+
+/// The status with its details, which must be of the same code. What is no `google.rpc.Status` is left out.
+fn detailed(status: Status, details: Bytes) -> Status {
+    match RpcStatus::read(&details) {
+        None => status,
+        Some(said) if said.code == status.code().number() => status.with_details(details),
+        Some(said) => Status::internal(format!(
+            "grpc-status-details-bin mismatch: grpc-status={}, grpc-message={:?}, \
+             grpc-status-details-bin={} {:?}",
+            status.code(),
+            status.message(),
+            said.code,
+            said.message
+        )),
+    }
 }
 
 /// What nearly every call ends with: `grpc-status: 0`, and nothing else.
@@ -257,11 +281,11 @@ mod tests {
         let said = status(&[
             ("grpc-status", "5"),
             ("grpc-message", "no%20such%e2%98%ba"),
-            ("grpc-status-details-bin", "AQID"),
+            ("grpc-status-details-bin", "CAU"),
             ("k", "v"),
         ]);
         assert_eq!(said.to_string(), "NOT_FOUND: no such\u{263a}");
-        assert_eq!(said.details()[..], [1, 2, 3]);
+        assert_eq!(said.details()[..], *b"\x08\x05");
         assert_eq!(said.metadata().get("k"), Some("v"));
         assert_eq!(said.metadata().len(), 1);
         let fine = status(&[("grpc-status", "0"), ("grpc-message", "fine"), ("k", "v")]);
@@ -308,12 +332,48 @@ mod tests {
             &[("grpc-status", "5"), ("grpc-status-details-bin", "!")][..],
             &[
                 ("grpc-status", "5"),
-                ("grpc-status-details-bin", "AQID"),
-                ("grpc-status-details-bin", "AQID"),
+                ("grpc-status-details-bin", "CAU"),
+                ("grpc-status-details-bin", "CAU"),
             ],
+            // Base64, but no google.rpc.Status.
+            &[("grpc-status", "5"), ("grpc-status-details-bin", "AQID")],
         ] {
             let said = status(fields);
             assert_eq!((said.code(), said.details().len()), (Code::NotFound, 0));
+        }
+    }
+
+    #[test]
+    fn details_of_another_code_are_a_fault_of_the_server() {
+        for (fields, text) in [
+            (
+                &[
+                    ("grpc-status", "5"),
+                    ("grpc-message", "gone"),
+                    ("grpc-status-details-bin", "CAcSAm5v"),
+                ][..],
+                "INTERNAL: grpc-status-details-bin mismatch: grpc-status=NOT_FOUND, \
+                 grpc-message=\"gone\", grpc-status-details-bin=7 \"no\"",
+            ),
+            (
+                &[
+                    ("grpc-status", "0"),
+                    ("grpc-status-details-bin", "CAcSAm5v"),
+                ],
+                "INTERNAL: grpc-status-details-bin mismatch: grpc-status=OK, grpc-message=\"\", \
+                 grpc-status-details-bin=7 \"no\"",
+            ),
+            (
+                &[
+                    ("grpc-status", "0"),
+                    ("grpc-status-details-bin", "EgRmaW5l"),
+                ],
+                "OK",
+            ),
+        ] {
+            let said = status(fields);
+            assert_eq!(said.to_string(), text);
+            assert!(said.details().is_empty());
         }
     }
 

@@ -6,6 +6,7 @@ mod bad_config;
 mod cancellation;
 mod control_plane;
 mod deadlines;
+mod details;
 mod health;
 mod hostile;
 mod idleness;

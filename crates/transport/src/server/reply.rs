@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::framing::ACCEPTED_ENCODINGS;
 use crate::percent;
+use crate::response::header_list_size;
 use crate::tap::Facts;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -58,16 +59,48 @@ fn put_metadata(fields: &mut HeaderMap, metadata: MetadataMap) {
     }
 }
 
-/// Whether the client accepts headers or trailers of this size, counted as HTTP/2 does. One that gets
-/// more than it accepts loses some, perhaps the status.
-pub(super) fn fits(fields: &HeaderMap, peer: &Facts) -> bool {
+/// Whether a client takes the headers or the trailers of a reply. One that gets more than it accepts loses
+/// some, perhaps the status.
+pub(super) enum Fit {
+    /// It does.
+    Whole,
+    /// It takes these in their place: a status that says so.
+    Instead(HeaderMap),
+    /// Not even that.
+    Nothing,
+}
+
+/// Counts headers or trailers, as HTTP/2 does, against what the client accepts.
+pub(super) fn fit(fields: &HeaderMap, peer: &Facts) -> Fit {
     const STATUS: usize = ":status200".len() + 32;
-    let limit = peer.max_header_list_size();
-    if limit == u32::MAX {
-        return true;
+    let limit = peer.max_header_list_size() as usize;
+    let size = |fields: &HeaderMap| STATUS + header_list_size(fields);
+    if limit == u32::MAX as usize || size(fields) <= limit {
+        return Fit::Whole;
     }
-    let size = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
-    STATUS + fields.iter().map(size).sum::<usize>() <= limit as usize
+    let instead = too_large(fields, size(fields), limit);
+    match size(&instead) <= limit {
+        true => Fit::Instead(instead),
+        false => Fit::Nothing,
+    }
+}
+
+/// What gRPC needs of the fields, and INTERNAL, with a word on what the call's own status was.
+fn too_large(fields: &HeaderMap, size: usize, limit: usize) -> HeaderMap {
+    let needed = [CONTENT_TYPE, GRPC_ACCEPT_ENCODING].into_iter();
+    let needed = needed.filter_map(|name| Some((name.clone(), fields.get(&name)?.clone())));
+    let mut instead: HeaderMap = needed.collect();
+    let mut text =
+        format!("the server's metadata exceeds the client's limit ({size} vs. {limit} bytes)");
+    let number = fields
+        .get(GRPC_STATUS)
+        .and_then(|number| number.to_str().ok());
+    let code = number.and_then(|number| Code::from_number(number.parse().ok()?));
+    if let Some(code) = code {
+        text = format!("{text}; its status was {code}");
+    }
+    put(&mut instead, Code::Internal, &text);
+    instead
 }
 
 fn put(fields: &mut HeaderMap, code: Code, message: &str) {

@@ -15,7 +15,7 @@ use h2::{Reason, SendStream, server::SendResponse};
 use highball_core::{MetadataMap, Status};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::reply;
+use super::reply::{self, Fit};
 use crate::tap::Facts;
 
 /// Sends the reply to one call. Owned by one task.
@@ -55,7 +55,7 @@ impl Responder {
 
     /// Sends the headers with the initial metadata. Does nothing if they are sent.
     ///
-    /// Headers larger than the client accepts reset the stream: INTERNAL_ERROR.
+    /// In place of headers larger than the client accepts, INTERNAL is sent, which ends the call.
     pub fn start(&mut self, metadata: MetadataMap) {
         if !matches!(self.state, State::Waiting(_)) {
             return;
@@ -107,7 +107,7 @@ impl Responder {
     }
 
     /// Ends the call with a status and the trailing metadata in it: in trailers, or as a reply of headers
-    /// alone if nothing was sent. Trailers larger than the client accepts reset the stream: INTERNAL_ERROR.
+    /// alone if nothing was sent. A status larger than the client accepts becomes INTERNAL, which says so.
     pub fn finish(&mut self, status: Status) {
         self.end_with(|fields| reply::put_status(fields, status));
     }
@@ -122,10 +122,10 @@ impl Responder {
             State::Sending(mut stream) => {
                 let mut trailers = HeaderMap::new();
                 put(&mut trailers);
-                if reply::fits(&trailers, &self.peer) {
-                    let _ = stream.send_trailers(trailers);
-                } else {
-                    stream.send_reset(Reason::INTERNAL_ERROR);
+                match reply::fit(&trailers, &self.peer) {
+                    Fit::Whole => drop(stream.send_trailers(trailers)),
+                    Fit::Instead(status) => drop(stream.send_trailers(status)),
+                    Fit::Nothing => stream.send_reset(Reason::INTERNAL_ERROR),
                 }
             }
             State::Ended => {}
@@ -167,13 +167,21 @@ pub(super) fn refuse(respond: SendResponse<Bytes>, http: StatusCode, status: Sta
 /// The stream that may go on, if the headers could be sent and are not all.
 fn send_headers(
     mut respond: SendResponse<Bytes>,
-    response: Response<()>,
+    mut response: Response<()>,
     end: bool,
     peer: &Facts,
 ) -> Option<SendStream<Bytes>> {
-    if !reply::fits(response.headers(), peer) {
-        respond.send_reset(Reason::INTERNAL_ERROR);
-        return None;
+    match reply::fit(response.headers(), peer) {
+        Fit::Whole => {}
+        Fit::Instead(status) => {
+            *response.headers_mut() = status;
+            let _ = respond.send_response(response, true);
+            return None;
+        }
+        Fit::Nothing => {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            return None;
+        }
     }
     // It fails only if the stream is gone, which `poll_gone` tells whoever asks.
     respond.send_response(response, end).ok()
