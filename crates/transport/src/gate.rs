@@ -6,7 +6,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 /// Hands out slots, first come first served, as many as the peer's MAX_CONCURRENT_STREAMS at a time.
 #[derive(Debug)]
@@ -46,7 +46,14 @@ impl StreamGate {
     /// Waits for a slot. Cancel-safe: a slot that nobody waits for any more goes to the next in line.
     pub(crate) async fn enter(&self) -> Result<(), GateClosed> {
         loop {
-            let permit = self.free.acquire().await.map_err(|_| GateClosed)?;
+            let permit = match self.free.try_acquire() {
+                // Nobody is overtaken: while somebody waits, no slot is free.
+                Ok(permit) => permit,
+                Err(TryAcquireError::NoPermits) => {
+                    self.free.acquire().await.map_err(|_| GateClosed)?
+                }
+                Err(TryAcquireError::Closed) => return Err(GateClosed),
+            };
             permit.forget();
             let mut tally = self.tally();
             if tally.owed == 0 {

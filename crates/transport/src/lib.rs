@@ -36,6 +36,7 @@
 mod bell;
 pub mod client;
 mod connect;
+mod credit;
 pub mod framing;
 mod gate;
 mod memory;

@@ -114,11 +114,11 @@ impl Connection {
         );
         let limit = head.max_receive_message;
         let request = head.into_request(shared)?;
-        let (response, stream) = shared.send_request(request)?;
-        let cell = Arc::new(StreamCell::new(slot, stream));
+        let sent = shared.send_request(request)?;
+        let cell = Arc::new(StreamCell::new(slot, sent.id, sent.stream));
         Ok((
             SendHalf::new(Arc::clone(&cell)),
-            RecvHalf::new(cell, response, limit),
+            RecvHalf::new(cell, sent.response, limit),
         ))
     }
 

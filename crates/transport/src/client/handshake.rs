@@ -18,6 +18,7 @@ use http::HeaderValue;
 use http::uri::Scheme;
 use tokio::sync::watch;
 
+use super::request::same_headers;
 use super::shared::{Parts, Shared};
 use super::task::ConnectionTask;
 use super::{ClientOptions, Connection, ConnectionEnd, Lost};
@@ -61,7 +62,7 @@ pub async fn connect(
         } else {
             Scheme::HTTP
         },
-        user_agent: user_agent(&options.user_agent),
+        headers: same_headers(user_agent(&options.user_agent)),
         max_header_list_size: options.max_header_list_size,
         last_stream_id: options.last_stream_id,
         sender,

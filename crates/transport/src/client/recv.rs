@@ -20,6 +20,7 @@ use highball_core::{MetadataMap, Status};
 
 use super::failure::Ended;
 use super::stream::StreamCell;
+use crate::credit::Credit;
 use crate::framing::{Decoder, Encoding, FramingError};
 use crate::response::{self, Foreign, Opening};
 
@@ -31,6 +32,7 @@ pub struct RecvHalf {
     state: State,
     decoder: Decoder,
     encoding: Encoding,
+    credit: Credit,
     /// The largest message that is accepted.
     limit: usize,
     /// Set when the call has ended well.
@@ -42,7 +44,8 @@ pub struct RecvHalf {
 enum State {
     Opening(ResponseFuture),
     Receiving(RecvStream),
-    Foreign(Foreign, RecvStream),
+    /// Boxed, for it is rare, and the others are small.
+    Foreign(Box<Foreign>, RecvStream),
     Ended(Result<(), Ended>),
 }
 
@@ -53,6 +56,7 @@ impl RecvHalf {
             state: State::Opening(response),
             decoder: Decoder::new(),
             encoding: Encoding::Identity,
+            credit: Credit::default(),
             limit,
             trailers: MetadataMap::new(),
             has_answered: false,
@@ -135,12 +139,8 @@ impl RecvHalf {
                 Err(error) => self.refuse(error),
             }
             match &mut self.state {
-                State::Receiving(body) => match ready!(body.poll_data(cx)) {
-                    Some(Ok(data)) => {
-                        // Cannot fail: this much has just come.
-                        let _ = body.flow_control().release_capacity(data.len());
-                        self.decoder.push(data);
-                    }
+                State::Receiving(body) => match ready!(self.credit.poll_data(body, cx)) {
+                    Some(Ok(data)) => self.decoder.push(data),
                     Some(Err(error)) => self.fail(&error),
                     None => ready!(self.poll_trailers(cx)),
                 },
@@ -167,7 +167,7 @@ impl RecvHalf {
             }
             Opening::Trailers(outcome) => self.end_as(outcome),
             Opening::Foreign(foreign) if is_last => self.end_with(foreign.status(), None),
-            Opening::Foreign(foreign) => self.state = State::Foreign(foreign, body),
+            Opening::Foreign(foreign) => self.state = State::Foreign(Box::new(foreign), body),
             Opening::Malformed(status) => {
                 let reason = (!is_last).then_some(Reason::PROTOCOL_ERROR);
                 self.end_with(status, reason);

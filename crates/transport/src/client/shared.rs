@@ -10,7 +10,7 @@ use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use highball_core::{Address, Status};
 use http::uri::Scheme;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, Request};
 use tokio::sync::watch;
 
 use super::{Closed, Lost, NotOpened, OpenError};
@@ -21,13 +21,16 @@ pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) peer: Address,
     pub(super) scheme: Scheme,
-    pub(super) user_agent: HeaderValue,
+    /// What the headers of every call start with.
+    pub(super) headers: HeaderMap,
     /// The largest header list that is accepted.
     pub(super) max_header_list_size: u32,
     pub(super) gate: StreamGate,
     pub(super) facts: Arc<Facts>,
     /// Cloned for each stream: a clone that is kept would hold on to the stream it opened.
     sender: SendRequest<Bytes>,
+    /// The name `grpc-timeout` is in HPACK's table, or about to be.
+    has_named_timeout: AtomicBool,
     /// The first stream id that is not used for another stream.
     last_stream_id: u32,
     /// Told to the owner, once.
@@ -52,12 +55,19 @@ pub(super) struct Parts {
     pub(super) address: Address,
     pub(super) peer: Address,
     pub(super) scheme: Scheme,
-    pub(super) user_agent: HeaderValue,
+    pub(super) headers: HeaderMap,
     pub(super) max_header_list_size: u32,
     pub(super) last_stream_id: u32,
     pub(super) sender: SendRequest<Bytes>,
     pub(super) facts: Arc<Facts>,
     pub(super) lost: watch::Sender<Option<Lost>>,
+}
+
+/// A request that is with h2.
+pub(super) struct Sent {
+    pub(super) id: u32,
+    pub(super) response: ResponseFuture,
+    pub(super) stream: SendStream<Bytes>,
 }
 
 impl Shared {
@@ -66,11 +76,12 @@ impl Shared {
             address: parts.address,
             peer: parts.peer,
             scheme: parts.scheme,
-            user_agent: parts.user_agent,
+            headers: parts.headers,
             max_header_list_size: parts.max_header_list_size,
             gate: StreamGate::new(parts.facts.max_concurrent_streams()),
             facts: parts.facts,
             sender: parts.sender,
+            has_named_timeout: AtomicBool::new(false),
             last_stream_id: parts.last_stream_id,
             lost: parts.lost,
             closed: OnceLock::new(),
@@ -80,10 +91,7 @@ impl Shared {
     }
 
     /// Gives `request` to h2, which opens the stream when the task is polled next.
-    pub(super) fn send_request(
-        &self,
-        request: Request<()>,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), OpenError> {
+    pub(super) fn send_request(&self, request: Request<()>) -> Result<Sent, OpenError> {
         if self.draining.load(Ordering::Acquire) {
             return Err(self.not_opened().into());
         }
@@ -92,10 +100,22 @@ impl Shared {
             .clone()
             .send_request(request, false)
             .map_err(|error| NotOpened(self.describe(&error)))?;
-        if stream.stream_id().as_u32() >= self.last_stream_id {
+        let id = stream.stream_id().as_u32();
+        if id >= self.last_stream_id {
             self.lose(Lost::Closed(Closed::IdsExhausted));
         }
-        Ok((response, stream))
+        Ok(Sent {
+            id,
+            response,
+            stream,
+        })
+    }
+
+    /// Whether a request with `grpc-timeout` came before; the next one finds that it did.
+    pub(super) fn timeout_is_named(&self) -> bool {
+        // The first look is for all calls but one: it leaves the others' caches alone.
+        self.has_named_timeout.load(Ordering::Relaxed)
+            || self.has_named_timeout.swap(true, Ordering::Relaxed)
     }
 
     /// The connection is of no more use for new streams. The first reason is told.

@@ -44,10 +44,10 @@ struct Open {
 }
 
 impl StreamCell {
-    pub(super) fn new(slot: Slot, stream: SendStream<Bytes>) -> Self {
+    pub(super) fn new(slot: Slot, id: u32, stream: SendStream<Bytes>) -> Self {
         Self {
             shared: Arc::clone(&slot.shared),
-            id: stream.stream_id().as_u32(),
+            id,
             sending: Mutex::new(Sending {
                 open: Some(Open {
                     stream,

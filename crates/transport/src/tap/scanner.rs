@@ -196,13 +196,18 @@ impl FrameScanner {
     }
 
     /// Takes bytes off the front up to the next thing worth telling; `None` when none are left.
+    #[inline]
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Seen> {
+        if matches!(self.state, State::BetweenFrames)
+            && let Some(head) = pass_over(bytes)
+        {
+            return Some(Seen::Head(head));
+        }
+        self.piece_together(bytes)
+    }
+
+    fn piece_together(&mut self, bytes: &mut &[u8]) -> Option<Seen> {
         while !bytes.is_empty() {
-            if matches!(self.state, State::BetweenFrames)
-                && let Some(head) = pass_over(bytes)
-            {
-                return Some(Seen::Head(head));
-            }
             if let Some(seen) = self.step(bytes) {
                 return Some(seen);
             }
@@ -275,6 +280,7 @@ impl FrameScanner {
 
 /// Takes a frame off the front whose payload is of no interest, if all of it is there: as nearly every
 /// frame is, so that nothing has to be remembered of it.
+#[inline]
 fn pass_over(bytes: &mut &[u8]) -> Option<FrameHead> {
     let (head, rest) = bytes.split_first_chunk()?;
     let head = FrameHead::parse(head);

@@ -261,7 +261,7 @@ async fn request_headers_come_in_grpcs_order() {
         concat!(
             "POST http://server/echo.Echo/Echo content-type=application/grpc user-agent=highball/",
             env!("CARGO_PKG_VERSION"),
-            " te=trailers grpc-previous-rpc-attempts=2 grpc-timeout=1500001u b=1 b=2 a-bin=eA"
+            " te=trailers grpc-timeout=1500001u grpc-previous-rpc-attempts=2 b=1 b=2 a-bin=eA"
         )
     );
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use highball_testkit::peer::Frame;
+use highball_transport::client::ClientOptions;
 use tokio::time::{Instant, timeout};
 
 use crate::rig::{GRPC, Rig, head, is_reset, message, response, settle};
@@ -214,14 +215,11 @@ async fn e4_e17_ten_thousand_cancelled_calls_with_late_data_leave_the_connection
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_takes_no_place_in_the_header_table() {
+async fn the_timeout_leaves_its_name_in_the_header_table_and_nothing_more() {
     let mut rig = Rig::new(&[]).await;
     let mut sizes = Vec::new();
-    for timeout in [
-        Some(Duration::from_secs(5)),
-        Some(Duration::from_secs(5)),
-        None,
-    ] {
+    for seconds in [5, 6, 6, 0] {
+        let timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
         let slot = rig.connection.slot().await.unwrap();
         let mut head = head();
         head.timeout = timeout;
@@ -232,6 +230,38 @@ async fn the_timeout_takes_no_place_in_the_header_table() {
         };
         sizes.push(block.len());
     }
+    let [first, second, again, none] = sizes[..] else {
+        panic!("{sizes:?}");
+    };
+    assert!(first > second + "grpc-timeout".len() / 2, "{sizes:?}");
     // Indexed, it would take one byte the second time.
-    assert!(sizes[1] > sizes[2] + "5000000u".len() / 2, "{sizes:?}");
+    assert_eq!(second, again);
+    assert!(second > none + "6000000u".len() / 2, "{sizes:?}");
+    assert!(second <= none + 3 + "6000000u".len(), "{sizes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_been_read_of_a_stream_is_given_back_before_it_waits_for_more() {
+    let mut options = ClientOptions::default();
+    options.stream_window = 65_535;
+    let mut rig = Rig::with(&[], options).await;
+    let (stream, mut recv) = rig.request().await;
+    rig.peer.send(Frame::headers(stream, &GRPC, false)).await;
+    // HTTP/2's credit is due at a third of the window: neither message brings it about alone.
+    for length in [21_700, 200] {
+        let payload = vec![7; length];
+        for piece in message(&payload).chunks(16_000) {
+            let data = Frame::data(stream, piece.to_vec(), false);
+            rig.peer.send(data).await;
+        }
+        assert_eq!(recv.message().await.unwrap().unwrap().len(), length);
+    }
+    let waiting = timeout(Duration::from_secs(1), recv.message());
+    assert!(waiting.await.is_err());
+    let increment = 21_700 + 200 + 2 * 5;
+    let is_credit = |frame: &Frame| matches!(frame, Frame::WindowUpdate { stream: 1, .. });
+    assert_eq!(
+        rig.peer.until(is_credit).await,
+        Frame::WindowUpdate { stream, increment }
+    );
 }
