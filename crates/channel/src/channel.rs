@@ -148,7 +148,7 @@ impl Channel {
         Req: Message,
         Resp: Message + Default,
     {
-        call::unary(&self.0, *method, request).await
+        call::unary(&self.0, method, request).await
     }
 
     /// One request, a stream of responses. Returns as soon as the call has found a connection.
@@ -164,7 +164,7 @@ impl Channel {
     where
         Req: Message,
     {
-        call::server_streaming(&self.0, *method, request).await
+        call::server_streaming(&self.0, method, request).await
     }
 
     /// A stream of requests, one reply. The stream is sent by a task of its own.
@@ -181,7 +181,7 @@ impl Channel {
         S: Stream<Item: Message> + Send + 'static,
         Resp: Message + Default,
     {
-        call::client_streaming(&self.0, *method, request).await
+        call::client_streaming(&self.0, method, request).await
     }
 
     /// A stream of requests and a stream of responses, independent of one another. The requests are sent
@@ -198,7 +198,7 @@ impl Channel {
     where
         S: Stream<Item: Message> + Send + 'static,
     {
-        call::bidi_streaming(&self.0, *method, request).await
+        call::bidi_streaming(&self.0, method, request).await
     }
 
     pub(crate) fn new(handle: Handle) -> Self {

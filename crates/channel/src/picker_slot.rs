@@ -16,6 +16,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -155,7 +156,8 @@ impl PickerSlot {
                 Pick::Drop(status) => return Err(status.from_control_plane("picker error")),
             }
             let waiting = || waiting_to_be_ready(latest_error.as_ref());
-            deadline.limit(generation.superseded(), waiting).await?;
+            let superseded = pin!(generation.superseded());
+            deadline.limit(superseded, waiting).await?;
         }
     }
 }

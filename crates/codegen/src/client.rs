@@ -54,7 +54,7 @@ pub(crate) fn module(service: &Service, crate_path: &str) -> String {
 fn constant(service: &Service, method: &Method) -> String {
     let name = constant_name(method);
     let path = path(service, method);
-    format!("const {name}: grpc::Method = grpc::Method::new({path:?});\n")
+    format!("static {name}: grpc::Method = grpc::Method::new({path:?});\n")
 }
 
 fn constant_name(method: &Method) -> String {

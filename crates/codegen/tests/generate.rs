@@ -77,7 +77,7 @@ fn a_client_has_a_method_for_each_kind_of_call() {
         &text,
         &[
             "pub mod signal_client {\n    use ::highball_channel as grpc;\n    use super::{Aspect, Line};\n",
-            "const ASK: grpc::Method = grpc::Method::new(\"/trains.v1.Signal/Ask\");",
+            "static ASK: grpc::Method = grpc::Method::new(\"/trains.v1.Signal/Ask\");",
             "request: impl Into<grpc::Request<Line>>,\n        ) -> Result<grpc::Response<Aspect>, grpc::Status> {\n            self.channel.unary(&ASK, request.into()).await",
             ") -> Result<grpc::Streaming<Aspect>, grpc::Status> {\n            self.channel.server_streaming(&WATCH, request.into()).await",
             ") -> Result<grpc::Response<()>, grpc::Status>\n        where\n            S: grpc::Stream<Item = Aspect> + Send + 'static,\n        {\n            self.channel.client_streaming(&REPORT, request).await",

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+
+/// The most digits of a `grpc-timeout`.
+const MOST_DIGITS: usize = 8;
+
 /// The largest value of `grpc-timeout`: eight digits.
-const LARGEST: u128 = 99_999_999;
+const LARGEST: u64 = 99_999_999;
 
 /// The units of `grpc-timeout`, finest first, in nanoseconds.
-const UNITS: [(u8, u128); 6] = [
+const UNITS: [(u8, u64); 6] = [
     (b'n', 1),
     (b'u', 1_000),
     (b'm', 1_000_000),
@@ -29,16 +34,34 @@ const LONGEST: Duration = Duration::from_nanos(i64::MAX as u64);
 ///
 /// assert_eq!(encode_timeout(Duration::from_millis(1500)), "1500000u");
 /// ```
-pub fn encode_timeout(time: Duration) -> String {
-    let nanos = time.as_nanos();
+pub fn encode_timeout(time: Duration) -> HeaderValue {
+    let (mut value, unit) = finest(time);
+    let mut text = [unit; MOST_DIGITS + 1];
+    let mut start = MOST_DIGITS;
+    loop {
+        start -= 1;
+        text[start] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    HeaderValue::from_bytes(&text[start..]).expect("digits and a unit are legal in a header")
+}
+
+/// The time in the finest unit in which it has no more than eight digits.
+fn finest(time: Duration) -> (u64, u8) {
+    let Ok(nanos) = u64::try_from(time.as_nanos()) else {
+        // In 584 years one second more is none.
+        let hours = time.as_secs().saturating_add(1).div_ceil(3600);
+        return (hours.min(LARGEST), b'H');
+    };
+    let in_unit = |(unit, size): &(u8, u64)| (nanos.div_ceil(*size), *unit);
     UNITS
         .iter()
-        .map(|(unit, size)| (nanos.div_ceil(*size), *unit))
+        .map(in_unit)
         .find(|(value, _)| *value <= LARGEST)
-        .map_or_else(
-            || format!("{LARGEST}H"),
-            |(value, unit)| format!("{value}{}", unit as char),
-        )
+        .expect("nanoseconds that fit 64 bits are five million hours at most")
 }
 
 /// A `grpc-timeout` that is not one to eight digits and a unit.
@@ -56,13 +79,13 @@ pub fn decode_timeout(value: &[u8]) -> Result<Duration, MalformedTimeout> {
         .iter()
         .find(|(known, _)| known == unit)
         .ok_or_else(malformed)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > MOST_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
         return Err(malformed());
     }
     let count = digits
         .iter()
         .fold(0_u128, |count, digit| count * 10 + u128::from(digit - b'0'));
-    Ok(u64::try_from(count * size)
+    Ok(u64::try_from(count * u128::from(*size))
         .map_or(LONGEST, |nanos| Duration::from_nanos(nanos).min(LONGEST)))
 }
 
@@ -89,6 +112,10 @@ mod tests {
             assert_eq!(encode_timeout(Duration::from_nanos(nanos)), text);
         }
         assert_eq!(encode_timeout(Duration::from_secs(123_456_789)), "2057614M");
+        assert_eq!(
+            encode_timeout(Duration::from_secs(3600 * 9_999_999)),
+            "10000000H"
+        );
         assert_eq!(encode_timeout(Duration::MAX), "99999999H");
     }
 
@@ -139,7 +166,7 @@ mod tests {
             let text = encode_timeout(time);
             prop_assert!(text.len() <= 9);
             let decoded = decode_timeout(text.as_bytes()).unwrap();
-            let unit = UNITS.iter().find(|(unit, _)| text.as_bytes().last() == Some(unit)).unwrap().1;
+            let unit = UNITS.iter().find(|(unit, _)| text.as_bytes().last() == Some(unit)).unwrap().1.into();
             prop_assert!(decoded >= time && (decoded - time).as_nanos() < unit);
         }
 

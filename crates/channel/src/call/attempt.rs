@@ -1,5 +1,7 @@
 //! One attempt at a call: a picked connection and a stream on it.
 
+use std::pin::pin;
+
 use highball_balancer::{CallInfo, Done, Outcome};
 use highball_core::{Address, Code, MetadataMap, Status};
 use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, SendHalf};
@@ -31,9 +33,8 @@ impl Call {
                 Ok(opened) => return Ok(opened),
                 Err(picked) => {
                     let waiting = || "waiting for a connection that takes new streams".to_owned();
-                    self.deadline
-                        .limit(picked.generation.superseded(), waiting)
-                        .await?;
+                    let superseded = pin!(picked.generation.superseded());
+                    self.deadline.limit(superseded, waiting).await?;
                 }
             }
         }
@@ -51,7 +52,11 @@ impl Call {
                 connection.address()
             )
         };
-        let Ok(slot) = self.deadline.limit(connection.slot(), waiting).await? else {
+        let slot = {
+            let slot = pin!(connection.slot());
+            self.deadline.limit(slot, waiting).await?
+        };
+        let Ok(slot) = slot else {
             return Ok(Err(picked));
         };
         let head = self.head(connection.address(), picked.metadata.as_deref())?;
@@ -79,7 +84,7 @@ impl Call {
             (None, Some(name)) => super::authority(name.to_owned())?,
             (None, None) => self.channel.authority().clone(),
         };
-        let mut head = RequestHead::new(authority, self.method.path_and_query());
+        let mut head = RequestHead::new(authority, self.method.path_and_query().clone());
         head.timeout = self.deadline.remaining();
         head.max_receive_message = self.max_response_bytes;
         head.metadata = self.metadata.clone();

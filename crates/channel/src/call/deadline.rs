@@ -4,7 +4,7 @@
 //! Each of these stages is awaited under it, so that the status can say which one it cut short.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,49 +14,66 @@ use tokio::time::{Instant, sleep_until};
 
 /// A point in time, or none.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
+pub(crate) struct Deadline(Option<Limit>);
+
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    at: Instant,
+    /// How far away that was at first.
+    whole: Duration,
+}
 
 impl Deadline {
     /// `timeout` from now. A time-out beyond what the clock can say is none.
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
-        Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+        Self(timeout.and_then(|whole| {
+            let at = Instant::now().checked_add(whole)?;
+            Some(Limit { at, whole })
+        }))
     }
 
     /// The earlier of this and `timeout` from now.
     pub(crate) fn or_after(self, timeout: Option<Duration>) -> Self {
         let other = Self::after(timeout);
         Self(match (self.0, other.0) {
-            (Some(one), Some(other)) => Some(one.min(other)),
+            (Some(one), Some(other)) if other.at < one.at => Some(other),
             (one, other) => one.or(other),
         })
     }
 
     /// The point in time.
     pub(crate) fn instant(self) -> Option<Instant> {
-        self.0
+        self.0.map(|limit| limit.at)
     }
 
-    /// How much time is left; zero if it has passed.
+    /// How much time is left, to tell the server; zero if it has passed. As long as less than a thousandth
+    /// has, that is the whole time-out: calls that do not wait say the same, which HPACK makes one byte of.
     pub(crate) fn remaining(self) -> Option<Duration> {
-        self.0
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.0.map(|Limit { at, whole }| {
+            let left = at.saturating_duration_since(Instant::now());
+            match whole.saturating_sub(left).saturating_mul(1000) < whole {
+                true => whole,
+                false => left,
+            }
+        })
     }
 
     /// Whether it has passed.
     pub(crate) fn has_passed(self) -> bool {
-        self.0.is_some_and(|deadline| deadline <= Instant::now())
+        self.instant().is_some_and(|at| at <= Instant::now())
     }
 
     /// The output of `future`, or DEADLINE_EXCEEDED naming the `stage` that was cut short.
+    ///
+    /// The future stays where the caller has pinned it: handed over, it would be copied twice.
     pub(crate) async fn limit<F: Future>(
         self,
-        future: F,
+        mut future: Pin<&mut F>,
         stage: impl FnOnce() -> String,
     ) -> Result<F::Output, Status> {
-        let Some(deadline) = self.0 else {
+        let Some(deadline) = self.instant() else {
             return Ok(future.await);
         };
-        let mut future = pin!(future);
         // Most stages take no time at all: only one that has to wait pays for a timer.
         let mut alarm = pin!(None);
         let output = poll_fn(|cx| {
@@ -90,7 +107,7 @@ mod tests {
         let deadline = Deadline::after(Some(Duration::from_secs(1)));
         let started = Instant::now();
         let status = deadline
-            .limit(std::future::pending::<()>(), || {
+            .limit(pin!(std::future::pending::<()>()), || {
                 "waiting for the train".into()
             })
             .await
@@ -114,7 +131,7 @@ mod tests {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         });
-        assert!(deadline.limit(busy, || "busy".into()).await.is_err());
+        assert!(deadline.limit(pin!(busy), || "busy".into()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
@@ -130,6 +147,18 @@ mod tests {
         assert_eq!(remaining(Some(3), Some(2)), Some(2));
         assert_eq!(remaining(None, Some(2)), Some(2));
         assert_eq!(remaining(None, None), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_has_not_waited_has_all_of_its_time() {
+        let deadline = Deadline::after(Some(Duration::from_secs(1)));
+        let remaining = || deadline.remaining().unwrap();
+        tokio::time::advance(Duration::from_micros(999)).await;
+        assert_eq!(remaining(), Duration::from_secs(1));
+        tokio::time::advance(Duration::from_micros(1)).await;
+        assert_eq!(remaining(), Duration::from_millis(999));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(remaining(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,30 +7,37 @@ use http::uri::PathAndQuery;
 /// ```
 /// use highball_channel::Method;
 ///
-/// const UNARY_ECHO: Method = Method::new("/grpc.examples.echo.Echo/UnaryEcho");
+/// static UNARY_ECHO: Method = Method::new("/grpc.examples.echo.Echo/UnaryEcho");
 /// assert_eq!(UNARY_ECHO.path(), "/grpc.examples.echo.Echo/UnaryEcho");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Method(&'static str);
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Method {
+    path: &'static str,
+    /// The same as it is sent; checked when a stub is compiled and not in each call.
+    path_and_query: PathAndQuery,
+}
 
 impl Method {
-    /// A method by its full name, for a constant in a stub.
+    /// A method by its full name, for a static in a stub.
     ///
     /// # Panics
     ///
-    /// Where the name is not of the form `/service/method`; for a constant, that is when it is compiled.
+    /// Where the name is not of the form `/service/method`; for a static, that is when it is compiled.
     pub const fn new(path: &'static str) -> Self {
         assert!(is_full_name(path.as_bytes()), "want /service/method");
-        Self(path)
+        Self {
+            path,
+            path_and_query: PathAndQuery::from_static(path),
+        }
     }
 
     /// The full name.
     pub const fn path(&self) -> &'static str {
-        self.0
+        self.path
     }
 
-    pub(crate) fn path_and_query(&self) -> PathAndQuery {
-        PathAndQuery::from_static(self.0)
+    pub(crate) fn path_and_query(&self) -> &PathAndQuery {
+        &self.path_and_query
     }
 }
 

@@ -26,6 +26,7 @@ mod transparent;
 mod unary;
 mod violation;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use highball_core::{MetadataMap, Status};
@@ -59,17 +60,18 @@ impl Call {
     /// Begins a call: waits for the first resolution, then settles what holds for it.
     async fn start(
         channel: &Arc<Handle>,
-        method: Method,
+        method: &Method,
         metadata: MetadataMap,
         options: CallOptions,
     ) -> Result<Self, Status> {
-        let channel = ActiveCall::begin(channel);
+        let active = ActiveCall::begin(channel);
         let deadline = Deadline::after(options.timeout);
         let resolving = || format!("waiting for the name resolution of {}", channel.target());
-        let methods = deadline.limit(channel.slot().resolved(), resolving).await?;
+        let resolved = pin!(channel.slot().resolved());
+        let methods = deadline.limit(resolved, resolving).await?;
         let config = methods.find(method.path());
         Ok(Self {
-            method,
+            method: method.clone(),
             metadata,
             authority: options.authority.map(authority).transpose()?,
             wait_for_ready: options
@@ -81,7 +83,7 @@ impl Call {
                 .unwrap_or(framing::DEFAULT_SEND_LIMIT),
             max_response_bytes: smaller(options.max_response_bytes, config.max_response_bytes)
                 .unwrap_or(framing::DEFAULT_RECEIVE_LIMIT),
-            channel,
+            channel: active,
         })
     }
 }

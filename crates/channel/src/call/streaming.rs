@@ -78,7 +78,7 @@ impl<T> fmt::Debug for Streaming<T> {
 /// One request message, a stream of responses.
 pub(crate) async fn server_streaming<Req, Resp>(
     channel: &Arc<Handle>,
-    method: Method,
+    method: &Method,
     request: Request<Req>,
 ) -> Result<Streaming<Resp>, Status>
 where
@@ -93,7 +93,7 @@ where
 /// A stream of requests, a stream of responses, neither waiting for the other.
 pub(crate) async fn bidi_streaming<S, Resp>(
     channel: &Arc<Handle>,
-    method: Method,
+    method: &Method,
     request: Request<S>,
 ) -> Result<Streaming<Resp>, Status>
 where
@@ -105,7 +105,7 @@ where
 /// A stream of requests, one reply.
 pub(crate) async fn client_streaming<S, Resp>(
     channel: &Arc<Handle>,
-    method: Method,
+    method: &Method,
     request: Request<S>,
 ) -> Result<Response<Resp>, Status>
 where
@@ -137,7 +137,7 @@ fn streaming<T>(incoming: Incoming) -> Streaming<T> {
 
 async fn open_stream<S>(
     channel: &Arc<Handle>,
-    method: Method,
+    method: &Method,
     request: Request<S>,
 ) -> Result<Incoming, Status>
 where

@@ -1,7 +1,7 @@
 //! One request message, one reply: the path without a spawned task, a boxed future or a channel hop.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ struct Reply {
 /// Makes the call. The future is the call: dropping it cancels.
 pub(crate) async fn unary<Req, Resp>(
     channel: &Arc<Handle>,
-    method: Method,
+    method: &Method,
     request: Request<Req>,
 ) -> Result<Response<Resp>, Status>
 where
@@ -34,8 +34,7 @@ where
 {
     let (message, metadata, options) = request.into_parts();
     let call = Call::start(channel, method, metadata, options).await?;
-    let framed = codec::encode(&message, call.max_request_bytes)?;
-    call.exchange(framed).await
+    call.exchange(&message).await
 }
 
 /// Why an attempt brought no reply.
@@ -57,18 +56,25 @@ impl From<Violation> for Failure {
 }
 
 impl Call {
-    /// Attempts the call until an attempt counts.
-    async fn exchange<Resp>(&self, framed: Bytes) -> Result<Response<Resp>, Status>
+    /// Attempts the call until an attempt counts. Each encodes the message anew: few calls need a second
+    /// one, and none has to share its bytes with it.
+    async fn exchange<Req, Resp>(&self, message: &Req) -> Result<Response<Resp>, Status>
     where
+        Req: Message,
         Resp: Message + Default,
     {
         let mut transparent = Transparent::default();
         loop {
+            let framed = codec::encode(message, self.max_request_bytes)?;
             let (mut send, mut attempt) = self.attempt().await?;
-            let receiving = reply(&mut attempt.receive);
-            let exchange = alongside(send.send(framed.clone(), true), receiving);
-            let receiving = || receiving_from(&attempt.connection);
-            let status = match self.deadline.limit(exchange, receiving).await {
+            let received = {
+                let sending = pin!(send.send(framed, true));
+                let reply = pin!(reply(&mut attempt.receive));
+                let exchange = pin!(alongside(sending, reply));
+                let receiving = || receiving_from(&attempt.connection);
+                self.deadline.limit(exchange, receiving).await
+            };
+            let status = match received {
                 Ok(Ok(reply)) => match codec::decode(reply.payload) {
                     Ok(message) => {
                         attempt.finish.succeeded(&reply.trailers);
@@ -107,12 +113,13 @@ async fn reply(receive: &mut RecvHalf) -> Result<Reply, Failure> {
 }
 
 /// The output of `main`, while `side` gets as far as it can: a reply may come before the request has left.
-async fn alongside<T>(side: impl Future, main: impl Future<Output = T>) -> T {
-    let (mut side, mut main) = (pin!(side), pin!(main));
+fn alongside<T>(
+    mut side: Pin<&mut impl Future>,
+    mut main: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = T> {
     let mut side_is_done = false;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         side_is_done = side_is_done || side.as_mut().poll(cx).is_ready();
         main.as_mut().poll(cx)
     })
-    .await
 }

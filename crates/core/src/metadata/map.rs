@@ -26,8 +26,9 @@ use crate::Status;
 /// ```
 #[derive(Clone, Default)]
 pub struct MetadataMap {
-    /// `-bin` values are kept as they travel, one base64 text to a field.
-    headers: HeaderMap,
+    /// `-bin` values are kept as they travel, one base64 text to a field. Boxed, because most calls have
+    /// no metadata and all of them carry several of these maps from hand to hand.
+    headers: Option<Box<HeaderMap>>,
 }
 
 /// A key or value that an application may not set.
@@ -80,39 +81,39 @@ impl MetadataMap {
 
     /// How many values there are, over all keys.
     pub fn len(&self) -> usize {
-        self.headers.len()
+        self.headers.as_ref().map_or(0, |headers| headers.len())
     }
 
     /// Whether there is no value at all.
     pub fn is_empty(&self) -> bool {
-        self.headers.is_empty()
+        self.len() == 0
     }
 
     /// Sets `key` to this one text, whatever it was.
     pub fn insert(&mut self, key: &str, value: &str) -> Result<(), InvalidMetadata> {
         let (name, value) = ascii(key, value)?;
-        self.headers.insert(self.room_for(name)?, value);
+        self.room_for(&name)?.insert(name, value);
         Ok(())
     }
 
     /// Adds a text to the values of `key`.
     pub fn append(&mut self, key: &str, value: &str) -> Result<(), InvalidMetadata> {
         let (name, value) = ascii(key, value)?;
-        self.headers.append(self.room_for(name)?, value);
+        self.room_for(&name)?.append(name, value);
         Ok(())
     }
 
     /// Sets a `-bin` key to these bytes, whatever it was.
     pub fn insert_bin(&mut self, key: &str, value: &[u8]) -> Result<(), InvalidMetadata> {
-        let name = self.room_for(binary_name(key)?)?;
-        self.headers.insert(name, binary::encode(value));
+        let name = binary_name(key)?;
+        self.room_for(&name)?.insert(name, binary::encode(value));
         Ok(())
     }
 
     /// Adds bytes to the values of a `-bin` key.
     pub fn append_bin(&mut self, key: &str, value: &[u8]) -> Result<(), InvalidMetadata> {
-        let name = self.room_for(binary_name(key)?)?;
-        self.headers.append(name, binary::encode(value));
+        let name = binary_name(key)?;
+        self.room_for(&name)?.append(name, binary::encode(value));
         Ok(())
     }
 
@@ -124,8 +125,9 @@ impl MetadataMap {
     /// The texts of `key`, in order; none for a `-bin` key.
     pub fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
         let key = key.to_ascii_lowercase();
-        let values = (!key::is_binary(&key)).then(|| self.headers.get_all(key));
-        values
+        let headers = self.headers.as_ref().filter(|_| !key::is_binary(&key));
+        headers
+            .map(|headers| headers.get_all(key))
             .into_iter()
             .flatten()
             .filter_map(|value| value.to_str().ok())
@@ -139,8 +141,9 @@ impl MetadataMap {
     /// The values of a `-bin` key, in order.
     pub fn get_all_bin<'a>(&'a self, key: &str) -> impl Iterator<Item = Bytes> + use<'a> {
         let key = key.to_ascii_lowercase();
-        let values = key::is_binary(&key).then(|| self.headers.get_all(key));
-        values
+        let headers = self.headers.as_ref().filter(|_| key::is_binary(&key));
+        headers
+            .map(|headers| headers.get_all(key))
             .into_iter()
             .flatten()
             .filter_map(|value| binary::decode(value.as_bytes()))
@@ -148,12 +151,16 @@ impl MetadataMap {
 
     /// Whether `key` has a value.
     pub fn contains_key(&self, key: &str) -> bool {
-        self.headers.contains_key(key.to_ascii_lowercase())
+        self.headers
+            .as_ref()
+            .is_some_and(|headers| headers.contains_key(key.to_ascii_lowercase()))
     }
 
     /// Takes all values of `key` out; says whether there were any.
     pub fn remove(&mut self, key: &str) -> bool {
-        self.headers.remove(key.to_ascii_lowercase()).is_some()
+        self.headers
+            .as_mut()
+            .is_some_and(|headers| headers.remove(key.to_ascii_lowercase()).is_some())
     }
 
     /// Adds all values of `other` behind those that are here. Keys beyond the 8192nd are left out.
@@ -163,25 +170,28 @@ impl MetadataMap {
             return;
         }
         let mut current = None;
-        for (name, value) in other.headers {
+        for (name, value) in other.into_wire() {
             current = name.or(current);
-            if let Some(Ok(name)) = current.clone().map(|name| self.room_for(name)) {
-                self.headers.append(name, value);
+            if let Some(name) = &current
+                && let Ok(headers) = self.room_for(name)
+            {
+                headers.append(name, value);
             }
         }
     }
 
-    /// The name itself, unless it is new to a map that is full.
-    fn room_for(&self, name: HeaderName) -> Result<HeaderName, InvalidMetadata> {
-        if self.headers.keys_len() < MOST_KEYS || self.headers.contains_key(&name) {
-            return Ok(name);
+    /// The map to put `name` into, unless it is new to a map that is full.
+    fn room_for(&mut self, name: &HeaderName) -> Result<&mut HeaderMap, InvalidMetadata> {
+        let headers = self.headers.get_or_insert_default();
+        if headers.keys_len() < MOST_KEYS || headers.contains_key(name) {
+            return Ok(headers);
         }
         Err(InvalidMetadata::TooManyKeys(name.as_str().to_owned()))
     }
 
     /// Every key with every value. The values of one key come together and in order.
     pub fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.headers.iter().filter_map(|(name, value)| {
+        self.fields().filter_map(|(name, value)| {
             let name = name.as_str();
             if key::is_binary(name) {
                 binary::decode(value.as_bytes()).map(|bytes| Entry::Binary(name, bytes))
@@ -196,12 +206,13 @@ impl MetadataMap {
     ///
     /// For transports; an application never needs it.
     pub fn from_wire(mut headers: HeaderMap) -> Result<Self, UndecodableBinary> {
+        let is_reserved = |name: &&HeaderName| key::is_reserved(name.as_str());
+        // Most replies have no metadata: nothing is taken out of a map that can be dropped as it is.
+        if headers.keys().all(|name| is_reserved(&name)) {
+            return Ok(Self::default());
+        }
         // A reply has one or two of them: no list is made.
-        while let Some(unwanted) = headers
-            .keys()
-            .find(|name| key::is_reserved(name.as_str()))
-            .cloned()
-        {
+        while let Some(unwanted) = headers.keys().find(is_reserved).cloned() {
             headers.remove(unwanted);
         }
         let in_bytes: Vec<HeaderName> = headers
@@ -212,14 +223,20 @@ impl MetadataMap {
         for name in in_bytes {
             normalize(&mut headers, name)?;
         }
-        Ok(Self { headers })
+        Ok(Self {
+            headers: Some(headers.into()),
+        })
     }
 
     /// The header fields to send, `-bin` values in base64.
     ///
     /// For transports; an application never needs it.
     pub fn into_wire(self) -> HeaderMap {
-        self.headers
+        self.headers.map(|headers| *headers).unwrap_or_default()
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        self.headers.iter().flat_map(|headers| headers.iter())
     }
 }
 
@@ -267,13 +284,16 @@ fn binary_name(key: &str) -> Result<HeaderName, InvalidMetadata> {
 
 impl PartialEq for MetadataMap {
     fn eq(&self, other: &Self) -> bool {
-        self.headers == other.headers
+        match (&self.headers, &other.headers) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.is_empty() && other.is_empty(),
+        }
     }
 }
 
 impl fmt::Debug for MetadataMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = self.headers.iter().map(|(name, value)| {
+        let entries = self.fields().map(|(name, value)| {
             let shown = if key::is_secret(name.as_str()) {
                 "<redacted>"
             } else {
@@ -398,6 +418,17 @@ mod tests {
             error.to_string(),
             "malformed binary metadata in header \"k-bin\": not base64"
         );
+    }
+
+    #[test]
+    fn an_empty_map_is_a_null_pointer_and_equal_to_one_that_was_emptied() {
+        assert_eq!(size_of::<MetadataMap>(), size_of::<usize>());
+        let mut emptied = MetadataMap::new();
+        emptied.insert("k", "v").unwrap();
+        assert_ne!(emptied, MetadataMap::new());
+        emptied.remove("k");
+        assert_eq!(emptied, MetadataMap::new());
+        assert!(emptied.is_empty() && emptied.iter().next().is_none());
     }
 
     #[test]

@@ -21,16 +21,16 @@ pub mod echo_client {
     use ::highball_channel as grpc;
     use super::{EchoRequest, EchoResponse};
 
-    const UNARY_ECHO: grpc::Method = grpc::Method::new(
+    static UNARY_ECHO: grpc::Method = grpc::Method::new(
         "/grpc.examples.echo.Echo/UnaryEcho",
     );
-    const SERVER_STREAMING_ECHO: grpc::Method = grpc::Method::new(
+    static SERVER_STREAMING_ECHO: grpc::Method = grpc::Method::new(
         "/grpc.examples.echo.Echo/ServerStreamingEcho",
     );
-    const CLIENT_STREAMING_ECHO: grpc::Method = grpc::Method::new(
+    static CLIENT_STREAMING_ECHO: grpc::Method = grpc::Method::new(
         "/grpc.examples.echo.Echo/ClientStreamingEcho",
     );
-    const BIDIRECTIONAL_STREAMING_ECHO: grpc::Method = grpc::Method::new(
+    static BIDIRECTIONAL_STREAMING_ECHO: grpc::Method = grpc::Method::new(
         "/grpc.examples.echo.Echo/BidirectionalStreamingEcho",
     );
 

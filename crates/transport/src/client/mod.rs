@@ -45,6 +45,7 @@ mod send;
 mod shared;
 mod stream;
 mod task;
+mod timeouts;
 
 pub use connection::{Closer, Connection, NotOpened, OpenError, Slot};
 pub use end::{Closed, ConnectionEnd, Lost};

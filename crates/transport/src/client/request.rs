@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highball_core::{MetadataMap, Status, encode_timeout};
+use highball_core::{MetadataMap, Status};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 
@@ -96,7 +96,7 @@ impl RequestHead {
             }
         };
         match self.timeout {
-            Some(left) => drop(headers.insert(TIMEOUT, timeout(left, shared))),
+            Some(left) => drop(headers.insert(TIMEOUT, shared.timeouts.value(left))),
             None => drop(headers.remove(TIMEOUT)),
         }
         if self.previous_attempts > 0 {
@@ -119,18 +119,6 @@ pub(super) fn same_headers(user_agent: HeaderValue) -> HeaderMap {
         (TIMEOUT, HeaderValue::from_static("0n")),
     ];
     HeaderMap::from_iter(fields)
-}
-
-/// The value of `grpc-timeout`.
-///
-/// It differs in each call: HPACK must not put it in its table, where it would push out what does not. The
-/// first one of a connection is put there all the same, for the sake of the name, which all others then
-/// refer to.
-fn timeout(left: Duration, shared: &Shared) -> HeaderValue {
-    let mut value = HeaderValue::try_from(encode_timeout(left))
-        .expect("digits and a unit are legal in a header");
-    value.set_sensitive(shared.timeout_is_named());
-    value
 }
 
 /// The size of `:method: POST`, `:scheme: https` and the names of `:path` and `:authority`, as header

@@ -13,6 +13,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Request};
 use tokio::sync::watch;
 
+use super::timeouts::Timeouts;
 use super::{Closed, Lost, NotOpened, OpenError};
 use crate::gate::StreamGate;
 use crate::tap::Facts;
@@ -23,14 +24,13 @@ pub(super) struct Shared {
     pub(super) scheme: Scheme,
     /// What the headers of every call start with.
     pub(super) headers: HeaderMap,
+    pub(super) timeouts: Timeouts,
     /// The largest header list that is accepted.
     pub(super) max_header_list_size: u32,
     pub(super) gate: StreamGate,
     pub(super) facts: Arc<Facts>,
     /// Cloned for each stream: a clone that is kept would hold on to the stream it opened.
     sender: SendRequest<Bytes>,
-    /// The name `grpc-timeout` is in HPACK's table, or about to be.
-    has_named_timeout: AtomicBool,
     /// The first stream id that is not used for another stream.
     last_stream_id: u32,
     /// Told to the owner, once.
@@ -77,11 +77,11 @@ impl Shared {
             peer: parts.peer,
             scheme: parts.scheme,
             headers: parts.headers,
+            timeouts: Timeouts::default(),
             max_header_list_size: parts.max_header_list_size,
             gate: StreamGate::new(parts.facts.max_concurrent_streams()),
             facts: parts.facts,
             sender: parts.sender,
-            has_named_timeout: AtomicBool::new(false),
             last_stream_id: parts.last_stream_id,
             lost: parts.lost,
             closed: OnceLock::new(),
@@ -109,13 +109,6 @@ impl Shared {
             response,
             stream,
         })
-    }
-
-    /// Whether a request with `grpc-timeout` came before; the next one finds that it did.
-    pub(super) fn timeout_is_named(&self) -> bool {
-        // The first look is for all calls but one: it leaves the others' caches alone.
-        self.has_named_timeout.load(Ordering::Relaxed)
-            || self.has_named_timeout.swap(true, Ordering::Relaxed)
     }
 
     /// The connection is of no more use for new streams. The first reason is told.

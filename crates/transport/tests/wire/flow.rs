@@ -215,32 +215,6 @@ async fn e4_e17_ten_thousand_cancelled_calls_with_late_data_leave_the_connection
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_timeout_leaves_its_name_in_the_header_table_and_nothing_more() {
-    let mut rig = Rig::new(&[]).await;
-    let mut sizes = Vec::new();
-    for seconds in [5, 6, 6, 0] {
-        let timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
-        let slot = rig.connection.slot().await.unwrap();
-        let mut head = head();
-        head.timeout = timeout;
-        let _halves = rig.connection.open(slot, head).unwrap();
-        let headers = |frame: &Frame| matches!(frame, Frame::Headers { .. });
-        let Frame::Headers { block, .. } = rig.peer.until(headers).await else {
-            continue;
-        };
-        sizes.push(block.len());
-    }
-    let [first, second, again, none] = sizes[..] else {
-        panic!("{sizes:?}");
-    };
-    assert!(first > second + "grpc-timeout".len() / 2, "{sizes:?}");
-    // Indexed, it would take one byte the second time.
-    assert_eq!(second, again);
-    assert!(second > none + "6000000u".len() / 2, "{sizes:?}");
-    assert!(second <= none + 3 + "6000000u".len(), "{sizes:?}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_has_been_read_of_a_stream_is_given_back_before_it_waits_for_more() {
     let mut options = ClientOptions::default();
     options.stream_window = 65_535;
@@ -264,4 +238,41 @@ async fn what_has_been_read_of_a_stream_is_given_back_before_it_waits_for_more()
         rig.peer.until(is_credit).await,
         Frame::WindowUpdate { stream, increment }
     );
+}
+
+/// The size of the header block of a call with this time-out, or none.
+async fn block_size(rig: &mut Rig, timeout: Option<Duration>) -> usize {
+    let slot = rig.connection.slot().await.unwrap();
+    let mut head = head();
+    head.timeout = timeout;
+    let _halves = rig.connection.open(slot, head).unwrap();
+    let headers = |frame: &Frame| matches!(frame, Frame::Headers { .. });
+    match rig.peer.until(headers).await {
+        Frame::Headers { block, .. } => block.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_that_comes_again_takes_one_byte() {
+    let mut rig = Rig::new(&[]).await;
+    block_size(&mut rig, None).await;
+    let without = block_size(&mut rig, None).await;
+    let minute = Some(Duration::from_secs(60));
+    assert!(block_size(&mut rig, minute).await > without + 8);
+    assert_eq!(block_size(&mut rig, minute).await, without + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeouts_that_do_not_come_again_push_nothing_out_of_the_header_table() {
+    let mut rig = Rig::new(&[]).await;
+    block_size(&mut rig, None).await;
+    let without = block_size(&mut rig, None).await;
+    for micros in 0..500 {
+        let left = Duration::from_secs(59) + Duration::from_micros(micros);
+        block_size(&mut rig, Some(left)).await;
+    }
+    assert_eq!(block_size(&mut rig, None).await, without);
+    let unique = block_size(&mut rig, Some(Duration::from_micros(59_700_000))).await;
+    assert!(unique < without + 10, "its name takes one byte: {unique}");
 }

@@ -8,10 +8,10 @@ use bench_kit::{Echo, Meter, Peer, PingPong, Result, requests};
 use highball_channel::resolver::{ManualResolver, Resolution};
 use highball_channel::{Channel, Method, Request, Sender, Streaming, messages};
 
-const UNARY: Method = Method::new("/bench.Echo/Unary");
-const SERVER_STREAM: Method = Method::new("/bench.Echo/ServerStream");
-const CLIENT_STREAM: Method = Method::new("/bench.Echo/ClientStream");
-const BIDI: Method = Method::new("/bench.Echo/Bidi");
+static UNARY: Method = Method::new("/bench.Echo/Unary");
+static SERVER_STREAM: Method = Method::new("/bench.Echo/ServerStream");
+static CLIENT_STREAM: Method = Method::new("/bench.Echo/ClientStream");
+static BIDI: Method = Method::new("/bench.Echo/Bidi");
 
 /// Longer than any call takes, short enough to be one that users set.
 const TIMEOUT: Duration = Duration::from_secs(60);

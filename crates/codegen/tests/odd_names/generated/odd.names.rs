@@ -57,10 +57,13 @@ pub mod loop_client {
     use ::highball_channel as grpc;
     use super::Request;
 
-    const NEW: grpc::Method = grpc::Method::new("/odd.names.Loop/New");
-    const MOVE: grpc::Method = grpc::Method::new("/odd.names.Loop/Move");
-    const CHANNEL: grpc::Method = grpc::Method::new("/odd.names.Loop/Channel");
-    const CALL: grpc::Method = grpc::Method::new("/odd.names.Loop/Call");
+    static NEW: grpc::Method = grpc::Method::new("/odd.names.Loop/New");
+
+    static MOVE: grpc::Method = grpc::Method::new("/odd.names.Loop/Move");
+
+    static CHANNEL: grpc::Method = grpc::Method::new("/odd.names.Loop/Channel");
+
+    static CALL: grpc::Method = grpc::Method::new("/odd.names.Loop/Call");
 
     /// Calls `odd.names.Loop` through a channel.
     ///

@@ -24,7 +24,7 @@ pub mod thing_store_client {
     use ::highball_channel as grpc;
     use super::Thing;
 
-    const PUT: grpc::Method = grpc::Method::new("/odd.ThingStore/Put");
+    static PUT: grpc::Method = grpc::Method::new("/odd.ThingStore/Put");
 
     /// Calls `odd.ThingStore` through a channel.
     ///
