@@ -8,7 +8,8 @@
 //!
 //! A connection's task runs for reasons of its own, too: above all a turn after h2 has written, to flush
 //! what has gathered meanwhile. To poll h2 in such a turn, when nothing has happened for it, would cost as
-//! much as a tenth of a short call.
+//! much as a tenth of a short call. And much of what rings is the task's own doing: a server that answers a
+//! call in its connection's task has h2 ask for a turn that the task is about to take anyway.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,6 +56,12 @@ impl Bell {
         self.rope.has_rung.swap(false, Ordering::AcqRel)
     }
 
+    /// Rings without waking the task, which is at work and comes back by itself: until then nobody else need
+    /// wake it.
+    pub(crate) fn ring_at_work(&self) {
+        self.rope.has_rung.store(true, Ordering::Release);
+    }
+
     /// What h2, and whatever it waits for, is polled with.
     pub(crate) fn context(&self) -> Context<'_> {
         Context::from_waker(&self.waker)
@@ -67,9 +74,11 @@ impl Wake for Rope {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // The task looks after it has been woken, so this comes first.
-        self.has_rung.store(true, Ordering::Release);
-        self.task.wake_by_ref();
+        // Once is enough: whoever rang before has woken the task, and it has not looked yet. It looks after it
+        // has been woken, so this comes first.
+        if !self.has_rung.swap(true, Ordering::AcqRel) {
+            self.task.wake_by_ref();
+        }
     }
 }
 
@@ -110,6 +119,30 @@ mod tests {
         let kept_by_h2 = bell.context().waker().clone();
         kept_by_h2.wake();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_task_that_has_not_looked_yet_is_not_woken_again() {
+        let count = Arc::new(Task::default());
+        let task = Waker::from(Arc::clone(&count));
+        let cx = Context::from_waker(&task);
+        let mut bell = Bell::new();
+        bell.has_rung(&cx);
+        let ring = bell.context().waker().clone();
+        ring.wake_by_ref();
+        ring.wake_by_ref();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(bell.has_rung(&cx));
+        bell.ring_at_work();
+        ring.wake_by_ref();
+        assert_eq!(
+            count.0.load(Ordering::Relaxed),
+            1,
+            "it comes back by itself"
+        );
+        assert!(bell.has_rung(&cx));
+        ring.wake_by_ref();
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -23,9 +23,14 @@ impl Encoding {
     pub fn of(headers: &HeaderMap) -> Self {
         // Few calls have many headers: looking at the names is less work than hashing this one.
         let named = headers.iter().find(|(name, _)| **name == GRPC_ENCODING);
-        match named.map(|(_, value)| value.as_bytes()) {
-            None | Some(b"" | b"identity") => Self::Identity,
-            Some(name) => Self::Unknown(String::from_utf8_lossy(name).into_owned()),
+        named.map_or(Self::Identity, |(_, value)| Self::named(value.as_bytes()))
+    }
+
+    /// The encoding with this name.
+    pub(crate) fn named(name: &[u8]) -> Self {
+        match name {
+            b"" | b"identity" => Self::Identity,
+            _ => Self::Unknown(String::from_utf8_lossy(name).into_owned()),
         }
     }
 }

@@ -6,14 +6,10 @@
 use std::time::Duration;
 
 use highball_core::{MetadataMap, Status, decode_timeout};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
 
 use super::CallHead;
 use crate::framing::{Encoding, FramingError};
-
-const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// A longer time than this is no limit: thirty years.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
@@ -32,48 +28,94 @@ impl Refusal {
 }
 
 /// Makes a call's head of the headers of its request, or says why there is no such call.
-pub(super) fn admit(parts: request::Parts, header_limit: u32) -> Result<CallHead, Refusal> {
-    let request::Parts {
-        method,
-        uri,
-        mut headers,
-        ..
-    } = parts;
-    within_limit(&headers, &uri, header_limit)?;
-    let host = single_host(&uri, &mut headers)?;
-    grpc_content_type(&mut headers)?;
-    let timeout = timeout(&mut headers)?;
-    let user_agent = headers.remove(header::USER_AGENT);
-    let encoding = Encoding::of(&headers);
-    // What is left are the application's, but for what a proxy may have added.
-    for reserved in [header::TE, GRPC_ENCODING, GRPC_ACCEPT_ENCODING] {
-        headers.remove(reserved);
-    }
+///
+/// Takes everything out of `parts`. Its map of headers is left empty, with its room: the reply uses it.
+pub(super) fn admit(parts: &mut request::Parts, header_limit: u32) -> Result<CallHead, Refusal> {
+    let uri = std::mem::take(&mut parts.uri);
+    let fields = Fields::sort(&mut parts.headers, &uri, header_limit);
+    within_limit(fields.size, header_limit)?;
+    let host = single_host(&uri, fields.hosts, fields.host)?;
+    grpc_content_type(fields.content_type)?;
+    let timeout = timeout(fields.timeout)?;
     let metadata =
-        MetadataMap::from_wire(headers).map_err(|error| bad_request(error.to_string()))?;
-    is_post(&method)?;
+        MetadataMap::from_wire(fields.metadata).map_err(|error| bad_request(error.to_string()))?;
+    is_post(&parts.method)?;
     if timeout == Some(Duration::ZERO) {
         let status = Status::deadline_exceeded("context deadline exceeded");
         return Err(Refusal::new(StatusCode::OK, status));
     }
-    known(encoding)?;
+    known(fields.encoding)?;
     Ok(CallHead {
         uri,
         host,
-        user_agent,
+        user_agent: fields.user_agent,
         timeout,
         metadata,
     })
 }
 
-/// Counts like HTTP/2's SETTINGS_MAX_HEADER_LIST_SIZE: names, values and 32 bytes a field.
-fn within_limit(headers: &HeaderMap, uri: &http::Uri, limit: u32) -> Result<(), Refusal> {
-    const PSEUDO_HEADERS: usize = ":method:scheme:authority:path".len() + 4 * 32;
+/// The fields of a request, told apart in one pass: to look each up would hash its name, and to take it out
+/// would close the gap. Of several values of a name that may have one only, the first counts.
+#[derive(Default)]
+struct Fields {
+    /// Counted like HTTP/2's SETTINGS_MAX_HEADER_LIST_SIZE: names, values and 32 bytes a field.
+    size: usize,
+    hosts: usize,
+    host: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
+    timeout: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    encoding: Option<HeaderValue>,
+    /// What is left are the application's, but for what a proxy may have added.
+    metadata: HeaderMap,
+}
+
+impl Fields {
+    /// Of a list over the limit only the size is of interest.
+    fn sort(headers: &mut HeaderMap, uri: &http::Uri, limit: u32) -> Self {
+        let mut fields = Self {
+            size: pseudo_headers(uri),
+            ..Self::default()
+        };
+        let mut current = None;
+        for (name, value) in headers.drain() {
+            // A further value of a name comes without it.
+            current = name.or(current);
+            let Some(name) = &current else { continue };
+            fields.size += name.as_str().len() + value.len() + 32;
+            if fields.size > limit as usize {
+                continue;
+            }
+            let place = match name.as_str() {
+                "content-type" => &mut fields.content_type,
+                "grpc-timeout" => &mut fields.timeout,
+                "user-agent" => &mut fields.user_agent,
+                "grpc-encoding" => &mut fields.encoding,
+                "host" => {
+                    fields.hosts += 1;
+                    &mut fields.host
+                }
+                "te" | "grpc-accept-encoding" => continue,
+                _ => {
+                    fields.metadata.append(name.clone(), value);
+                    continue;
+                }
+            };
+            place.get_or_insert(value);
+        }
+        fields
+    }
+}
+
+/// What the pseudo-headers add to the size of the list.
+fn pseudo_headers(uri: &http::Uri) -> usize {
+    const NAMES: usize = ":method:scheme:authority:path".len() + 4 * 32;
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let authority = uri.authority().map_or(0, |name| name.as_str().len());
-    let fields =
-        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 32;
-    let size = PSEUDO_HEADERS + path + authority + headers.iter().map(fields).sum::<usize>();
+    NAMES + path + authority
+}
+
+fn within_limit(size: usize, limit: u32) -> Result<(), Refusal> {
     if size <= limit as usize {
         return Ok(());
     }
@@ -83,8 +125,11 @@ fn within_limit(headers: &HeaderMap, uri: &http::Uri, limit: u32) -> Result<(), 
 }
 
 /// At most one `host`, which counts only if there is no `:authority` (gRFC A41).
-fn single_host(uri: &http::Uri, headers: &mut HeaderMap) -> Result<Option<HeaderValue>, Refusal> {
-    let hosts = headers.get_all(header::HOST).iter().count();
+fn single_host(
+    uri: &http::Uri,
+    hosts: usize,
+    host: Option<HeaderValue>,
+) -> Result<Option<HeaderValue>, Refusal> {
     let authorities = usize::from(uri.authority().is_some());
     if hosts > 1 {
         return Err(bad_request(format!(
@@ -92,17 +137,11 @@ fn single_host(uri: &http::Uri, headers: &mut HeaderMap) -> Result<Option<Header
              both must only have 1 value as per HTTP/2 spec"
         )));
     }
-    let host = if hosts == 0 {
-        None
-    } else {
-        headers.remove(header::HOST)
-    };
     Ok(host.filter(|_| authorities == 0))
 }
 
 /// `application/grpc`, alone or followed by `+` or `;`.
-fn grpc_content_type(headers: &mut HeaderMap) -> Result<(), Refusal> {
-    let value = headers.remove(header::CONTENT_TYPE);
+fn grpc_content_type(value: Option<HeaderValue>) -> Result<(), Refusal> {
     let value = value.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
     if is_grpc(value) {
         return Ok(());
@@ -118,8 +157,8 @@ fn is_grpc(content_type: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest, [] | [b'+' | b';', ..]))
 }
 
-fn timeout(headers: &mut HeaderMap) -> Result<Option<Duration>, Refusal> {
-    let Some(value) = headers.remove(GRPC_TIMEOUT) else {
+fn timeout(value: Option<HeaderValue>) -> Result<Option<Duration>, Refusal> {
+    let Some(value) = value else {
         return Ok(None);
     };
     let timeout = decode_timeout(value.as_bytes());
@@ -136,9 +175,9 @@ fn is_post(method: &Method) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, status))
 }
 
-/// The reply to an encoding that is not known carries `grpc-accept-encoding`, as every reply does.
-fn known(encoding: Encoding) -> Result<(), Refusal> {
-    match encoding {
+/// The reply to an encoding that is not known carries `grpc-accept-encoding`, as every refusal does.
+fn known(encoding: Option<HeaderValue>) -> Result<(), Refusal> {
+    match encoding.map_or(Encoding::Identity, |name| Encoding::named(name.as_bytes())) {
         Encoding::Identity => Ok(()),
         Encoding::Unknown(name) => {
             let text = FramingError::UnknownEncoding(name).to_string();
@@ -161,7 +200,7 @@ mod tests {
     }
 
     fn check(request: request::Builder) -> Result<CallHead, Refusal> {
-        admit(request.body(()).unwrap().into_parts().0, 16 * 1024)
+        admit(&mut request.body(()).unwrap().into_parts().0, 16 * 1024)
     }
 
     fn refused(request: request::Builder) -> (u16, String) {
@@ -187,6 +226,22 @@ mod tests {
         assert_eq!(head.timeout(), Some(Duration::from_millis(1500)));
         assert_eq!(head.metadata.len(), 1);
         assert_eq!(head.metadata.get("x-trace"), Some("7"));
+    }
+
+    #[test]
+    fn of_several_values_the_first_counts_and_metadata_keeps_all_in_order() {
+        let request = request()
+            .header("x-many", "one")
+            .header("grpc-timeout", "1S")
+            .header("x-other", "z")
+            .header("grpc-timeout", "2S")
+            .header("x-many", "two");
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        let head = admit(&mut parts, 16 * 1024).unwrap();
+        assert_eq!(head.timeout(), Some(Duration::from_secs(1)));
+        assert!(head.metadata.get_all("x-many").eq(["one", "two"]));
+        assert_eq!(head.metadata.len(), 3);
+        assert!(parts.headers.is_empty());
     }
 
     #[test]

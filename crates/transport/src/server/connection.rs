@@ -14,8 +14,10 @@ use super::admission::{Refusal, admit};
 use super::drain::{Drain, Due, SettingsAck};
 use super::linger::{Linger, denounce};
 use super::quota::{Permit, Quota};
+use super::reply::refusal;
 use super::responder::refuse;
 use super::{CallHead, Receiver, Responder, ServerOptions};
+use crate::bell::Bell;
 use crate::tap::{TapHandle, WireEnd};
 
 /// A client's connection. Whoever calls [`accept`](Self::accept) in a loop drives it: its reads, its
@@ -28,6 +30,8 @@ pub struct ServerConnection {
     place: Option<Permit>,
     drain: Drain,
     settings_ack: SettingsAck,
+    /// h2, the byte stream and this side's timers ring it; a turn without them only flushes.
+    bell: Bell,
     /// What h2 wrote in the turn before waits to be flushed in this one.
     is_flush_due: bool,
     /// The highest stream that came out of h2.
@@ -67,6 +71,7 @@ impl ServerConnection {
             place: None,
             drain: Drain::Open,
             settings_ack: SettingsAck::due(),
+            bell: Bell::new(),
             is_flush_due: false,
             last_stream: 0,
             header_limit: options.max_header_list_size,
@@ -87,17 +92,7 @@ impl ServerConnection {
     /// running as [`ServerOptions::max_concurrent_streams`] no more calls come out, while those that
     /// run go on.
     pub async fn accept(&mut self) -> Option<Box<Incoming>> {
-        poll_fn(|cx| {
-            let accepted = self.poll_accept(cx);
-            match accepted {
-                // The caller comes back at once.
-                Poll::Ready(Some(_)) => {}
-                Poll::Ready(None) => drop(self.tap.poll_flush(cx)),
-                Poll::Pending => self.flush(cx),
-            }
-            accepted
-        })
-        .await
+        poll_fn(|cx| self.poll_turn(cx)).await
     }
 
     /// Announces that the connection takes no more calls (GOAWAY); [`accept`](Self::accept) gives those
@@ -105,6 +100,7 @@ impl ServerConnection {
     pub fn drain(&mut self) {
         if self.drain.begin() {
             self.h2.graceful_shutdown();
+            self.bell.ring_at_work();
         }
     }
 
@@ -113,6 +109,7 @@ impl ServerConnection {
     pub fn close(&mut self) {
         if self.drain.close() {
             self.h2.abrupt_shutdown(Reason::NO_ERROR);
+            self.bell.ring_at_work();
         }
     }
 
@@ -129,17 +126,35 @@ impl ServerConnection {
         self.ended.as_deref().unwrap_or_default()
     }
 
-    /// Writes what h2 has written; one turn of the scheduler later if handlers run, so that those that
+    /// Polls h2 if something has happened for it, and writes what it has written.
+    fn poll_turn(&mut self, task: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {
+        if self.bell.has_rung(task) {
+            let bell = self.bell.context().waker().clone();
+            let accepted = self.poll_accept(&mut Context::from_waker(&bell));
+            if accepted.is_ready() {
+                // The caller comes back at once: there may be more, and what it does meanwhile wakes nobody.
+                self.bell.ring_at_work();
+                return accepted;
+            }
+        }
+        if self.flush().is_pending() {
+            task.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Writes what h2 has written. Pending: one turn of the scheduler later, for handlers run, and those that
     /// answer meanwhile share the write.
-    fn flush(&mut self, cx: &mut Context<'_>) {
+    fn flush(&mut self) -> Poll<()> {
         let handlers = self.quota.taken() - u32::from(self.place.is_some());
         if !self.is_flush_due && handlers > 0 && self.tap.has_unwritten() {
             self.is_flush_due = true;
-            cx.waker().wake_by_ref();
-        } else {
-            self.is_flush_due = false;
-            let _ = self.tap.poll_flush(cx);
+            return Poll::Pending;
         }
+        self.is_flush_due = false;
+        // h2 may be waiting for the byte stream, too, which wakes only the last who asked.
+        let _ = self.tap.poll_flush(&mut self.bell.context());
+        Poll::Ready(())
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {
@@ -200,18 +215,18 @@ impl ServerConnection {
         }
         self.last_stream = respond.stream_id().as_u32();
         let facts = self.tap.facts();
-        let (parts, body) = request.into_parts();
-        match admit(parts, self.header_limit) {
+        let (mut parts, body) = request.into_parts();
+        match admit(&mut parts, self.header_limit) {
             // Boxed once, for it changes hands often on its way to its handler.
             Ok(head) => Some(Box::new(Incoming {
                 head,
                 receiver: Receiver::new(body),
-                responder: Responder::new(respond, Arc::clone(facts)),
+                responder: Responder::new(respond, parts.headers, Arc::clone(facts)),
                 permit: self.place.take()?,
             })),
             Err(Refusal { http, status }) => {
                 tracing::debug!(target: "server", client = %self.peer, %status, "call refused");
-                refuse(respond, http, status, facts);
+                refuse(respond, refusal(http, parts.headers, status), facts);
                 None
             }
         }
@@ -245,6 +260,7 @@ impl ServerConnection {
             (_, Err(error)) => error,
         };
         self.ended = Some(reason);
+        let _ = self.tap.poll_flush(cx);
         Poll::Ready(None)
     }
 }

@@ -1,5 +1,7 @@
 //! Headers and trailers of a reply, as PROTOCOL-HTTP2 writes them.
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use highball_core::{Code, MetadataMap, Status};
@@ -18,23 +20,50 @@ const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-det
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// The head of a reply with this HTTP status: what every reply carries, and the application's metadata.
-pub(super) fn response(http: StatusCode, metadata: MetadataMap) -> Response<()> {
-    let mut headers = metadata.into_wire();
+/// `headers` is what it is made in: empty, but perhaps with room.
+pub(super) fn response(
+    http: StatusCode,
+    headers: HeaderMap,
+    metadata: MetadataMap,
+) -> Response<()> {
+    let mut headers = if metadata.is_empty() {
+        headers
+    } else {
+        metadata.into_wire()
+    };
     headers.insert(CONTENT_TYPE, GRPC);
-    // Not only with the refusal of an unknown encoding: a client learns it before it compresses.
-    headers.insert(
-        GRPC_ACCEPT_ENCODING,
-        HeaderValue::from_static(ACCEPTED_ENCODINGS),
-    );
     let mut response = Response::new(());
     *response.status_mut() = http;
     *response.headers_mut() = headers;
     response
 }
 
+/// The head of a reply that refuses a call. It says what is accepted, which a client that was refused for
+/// the encoding of its messages must be told (the compression document of gRPC).
+pub(super) fn refusal(http: StatusCode, headers: HeaderMap, status: Status) -> Response<()> {
+    let mut response = response(http, headers, MetadataMap::new());
+    let accepted = HeaderValue::from_static(ACCEPTED_ENCODINGS);
+    response
+        .headers_mut()
+        .insert(GRPC_ACCEPT_ENCODING, accepted);
+    put_status(response.headers_mut(), status);
+    response
+}
+
+/// The trailers of nearly every call. To clone them costs less than to look for a place in an empty map.
+static OK: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut fields = HeaderMap::with_capacity(1);
+    put(&mut fields, Code::Ok, "");
+    fields
+});
+
 /// Adds the end of a call that went well to its trailers, or to the headers of a reply that has
 /// nothing else.
 pub(super) fn put_ok(fields: &mut HeaderMap, metadata: MetadataMap) {
+    if fields.is_empty() && metadata.is_empty() {
+        fields.clone_from(&OK);
+        return;
+    }
     put_metadata(fields, metadata);
     put(fields, Code::Ok, "");
 }
@@ -126,20 +155,24 @@ mod tests {
     }
 
     #[test]
-    fn every_reply_says_what_it_is_and_what_it_accepts() {
+    fn every_reply_says_what_it_is() {
         let mut metadata = MetadataMap::new();
         metadata.insert("x-shard", "4").unwrap();
-        let response = response(StatusCode::OK, metadata);
-        assert_eq!(response.status(), 200);
-        assert_eq!(
-            field(response.headers(), "content-type"),
-            "application/grpc"
-        );
-        assert_eq!(
-            field(response.headers(), "grpc-accept-encoding"),
-            "identity"
-        );
-        assert_eq!(field(response.headers(), "x-shard"), "4");
+        for (metadata, fields) in [(metadata, 2), (MetadataMap::new(), 1)] {
+            let response = response(StatusCode::OK, HeaderMap::new(), metadata);
+            assert_eq!(response.status(), 200);
+            let content_type = field(response.headers(), "content-type");
+            assert_eq!(content_type, "application/grpc");
+            assert_eq!(response.headers().len(), fields);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_accepted() {
+        let status = Status::unimplemented("no");
+        let refusal = refusal(StatusCode::OK, HeaderMap::new(), status);
+        assert_eq!(field(refusal.headers(), "grpc-accept-encoding"), "identity");
+        assert_eq!(field(refusal.headers(), "grpc-status"), "12");
     }
 
     #[test]

@@ -18,12 +18,22 @@ use http::{HeaderMap, Response, StatusCode};
 use super::reply::{self, Fit};
 use crate::tap::Facts;
 
+/// What is queued without a look at the windows. The streams that a client may have open bound the whole.
+const UNASKED: usize = 4 * 1024;
+
+/// A request with room for more fields than this keeps none of it while its call lasts.
+const MOST_ROOM: usize = 16;
+
 /// Sends the reply to one call. Owned by one task.
 ///
 /// Nothing is written before the first message, the status, or [`start`](Self::start); what is queued
 /// without waiting in between leaves in one write. Dropping it unfinished resets the stream.
 pub struct Responder {
     state: State,
+    /// Something of a message is queued.
+    has_sent: bool,
+    /// The room that the request's headers had, for those of the reply.
+    headers: HeaderMap,
     /// What the client accepts.
     peer: Arc<Facts>,
 }
@@ -48,9 +58,20 @@ pub enum Gone {
 }
 
 impl Responder {
-    pub(super) fn new(respond: SendResponse<Bytes>, peer: Arc<Facts>) -> Self {
-        let state = State::Waiting(respond);
-        Self { state, peer }
+    pub(super) fn new(
+        respond: SendResponse<Bytes>,
+        mut headers: HeaderMap,
+        peer: Arc<Facts>,
+    ) -> Self {
+        if headers.capacity() > MOST_ROOM {
+            headers = HeaderMap::new();
+        }
+        Self {
+            state: State::Waiting(respond),
+            has_sent: false,
+            headers,
+            peer,
+        }
     }
 
     /// Sends the headers with the initial metadata. Does nothing if they are sent.
@@ -63,7 +84,7 @@ impl Responder {
         let State::Waiting(respond) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
-        let response = reply::response(StatusCode::OK, metadata);
+        let response = self.response(metadata);
         if let Some(stream) = send_headers(respond, response, false, &self.peer) {
             self.state = State::Sending(stream);
         }
@@ -77,7 +98,8 @@ impl Responder {
     /// Sends as much of `framed` (one or more messages, from [`encode`](crate::framing::encode)) as flow
     /// control lets go, and is ready when all of it is queued. Sends the headers first if that is to do.
     ///
-    /// Never queues what HTTP/2 has no room for, so a client that does not read costs no memory.
+    /// Never queues what HTTP/2 has no room for, so a client that does not read costs no memory: but for the
+    /// first 4 KiB of a reply, for which nobody is asked, since most replies are no longer than that.
     pub fn poll_send(
         &mut self,
         framed: &mut Bytes,
@@ -87,6 +109,13 @@ impl Responder {
         let State::Sending(stream) = &mut self.state else {
             return Poll::Ready(Err(Gone::Lost));
         };
+        let is_first = !std::mem::replace(&mut self.has_sent, true);
+        if is_first && framed.len() <= UNASKED {
+            return match stream.send_data(std::mem::take(framed), false) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(_) => stream.poll_reset(cx).map(|reset| Err(why(reset))),
+            };
+        }
         while !framed.is_empty() {
             stream.reserve_capacity(framed.len());
             let capacity = ready!(poll_capacity(stream, cx))?;
@@ -115,7 +144,7 @@ impl Responder {
     fn end_with(&mut self, put: impl FnOnce(&mut HeaderMap)) {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Waiting(respond) => {
-                let mut response = reply::response(StatusCode::OK, MetadataMap::new());
+                let mut response = self.response(MetadataMap::new());
                 put(response.headers_mut());
                 send_headers(respond, response, true, &self.peer);
             }
@@ -130,6 +159,11 @@ impl Responder {
             }
             State::Ended => {}
         }
+    }
+
+    fn response(&mut self, metadata: MetadataMap) -> Response<()> {
+        let headers = std::mem::take(&mut self.headers);
+        reply::response(StatusCode::OK, headers, metadata)
     }
 
     /// Ends the call without a word: RST_STREAM(CANCEL). What is queued and unsent is dropped.
@@ -158,10 +192,8 @@ impl Responder {
 
 /// Refuses a call that nobody has worked on: one HEADERS frame with END_STREAM. Dropping what is left of
 /// the stream tells a client that still sends to stop.
-pub(super) fn refuse(respond: SendResponse<Bytes>, http: StatusCode, status: Status, peer: &Facts) {
-    let mut response = reply::response(http, MetadataMap::new());
-    reply::put_status(response.headers_mut(), status);
-    send_headers(respond, response, true, peer);
+pub(super) fn refuse(respond: SendResponse<Bytes>, refusal: Response<()>, peer: &Facts) {
+    send_headers(respond, refusal, true, peer);
 }
 
 /// The stream that may go on, if the headers could be sent and are not all.
