@@ -1,22 +1,27 @@
 //! One call, from the router to the end of its reply.
 //!
 //! ```text
-//!   IncomingCall ── start ──► task:  attend(handler) ──► reply ──► conclude: status, or nothing if the
-//!                                       │                           client is gone
-//!                                       ├─ stream reset, connection lost, deadline: CallEnd, then dropped
-//!                                       ├─ panic: INTERNAL
-//!                                       └─ bad message from the client: its status, at once
+//!   IncomingCall ── start ──► attend(handler) ──► reply ──► conclude: status, or nothing if the
+//!                                │                           client is gone
+//!                                ├─ stream reset, connection lost, deadline: CallEnd, then dropped
+//!                                ├─ panic: INTERNAL
+//!                                └─ bad message from the client: its status, at once
 //! ```
+//!
+//! All of it in a task of its own. Where there is one thread only, a call with one message to read begins in
+//! the connection's task and gets its own when it has to wait: most need not, and then a task and the turns it
+//! takes would cost a good part of the call.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use highball_core::{Address, MetadataMap, Status};
 use highball_transport::server::{CallHead, Gone, Incoming, Permit, Receiver, Responder};
+use tokio::task::coop::cooperative;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +42,8 @@ pub(crate) struct ConnectionContext {
     pub(crate) peer: Option<Address>,
     /// The server stops at once: nothing runs on, whatever it asked for.
     pub(crate) stop: CancellationToken,
+    /// No other thread could take the calls meanwhile, so they begin in the connection's task.
+    pub(crate) calls_begin_here: bool,
 }
 
 /// What a call's task, its handler and its message stream share.
@@ -105,6 +112,22 @@ impl IncomingCall {
         tokio::spawn(Box::pin(self.run(work)));
     }
 
+    /// The same for a handler that need not wait for its client: where there is one thread only, it begins
+    /// here.
+    pub(crate) fn start_here<F, R>(self, work: impl FnOnce(Input) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+        R: Reply,
+    {
+        if !self.connection.calls_begin_here {
+            return self.start(work);
+        }
+        let mut call = Box::pin(self.run(work));
+        if begin(call.as_mut()).is_pending() {
+            tokio::spawn(call);
+        }
+    }
+
     /// `work` itself is not the user's, only the future it makes is.
     async fn run<F, R>(self, work: impl FnOnce(Input) -> F)
     where
@@ -118,7 +141,7 @@ impl IncomingCall {
         } = self;
         let timeout = incoming.head.timeout();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let timer = pin!(deadline.map(tokio::time::sleep_until));
+        let timer = pin!(None);
         let (mut attendant, input) = Attendant::of(*incoming, limits, connection, deadline, timer);
         let ending = match attendant.attend(pin!(work(input))).await {
             Ok(Ok(reply)) => reply.send(&mut attendant).await,
@@ -129,10 +152,28 @@ impl IncomingCall {
     }
 }
 
+/// Polls a call for the first time, in the task of its connection. If it is pending it is to be polled again at
+/// once, in a task of its own, so nobody need be woken.
+///
+/// Each call counts as one of the things that tokio lets a task do before it is others' turn, so a burst of calls
+/// does not hold the thread for long.
+fn begin(call: Pin<&mut impl Future<Output = ()>>) -> Poll<()> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut call = pin!(cooperative(call));
+    match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut cx))) {
+        Ok(polled) => polled,
+        Err(_) => {
+            tracing::error!(target: "server", "call panicked");
+            Poll::Ready(())
+        }
+    }
+}
+
 /// Attends to one call: polls what works for it, and ends that when nobody waits for it any more.
 pub(crate) struct Attendant<'a> {
     responder: Responder,
     context: Arc<CallContext>,
+    /// Made when there is something to wait for: most calls are answered before.
     timer: Pin<&'a mut Option<Sleep>>,
     /// Nobody waits for the call any more, but its handler has asked to run to its end. What is kept is the
     /// only thing that can end it.
@@ -264,6 +305,10 @@ impl<'a> Attendant<'a> {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.timer.is_none() {
+            let timer = self.context.deadline.map(tokio::time::sleep_until);
+            self.timer.set(timer);
+        }
         match self.timer.as_mut().as_pin_mut() {
             Some(timer) => timer.poll(cx),
             None => Poll::Pending,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use highball_transport::BoxIo;
 use highball_transport::server::{HandshakeError, ServerConnection};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::call::ConnectionContext;
@@ -38,12 +39,16 @@ async fn serve_calls(mut connection: ServerConnection, shared: &Shared) {
     let context = Arc::new(ConnectionContext {
         peer: Some(client.clone()),
         stop: shared.stop.child_token(),
+        calls_begin_here: matches!(
+            Handle::current().runtime_flavor(),
+            RuntimeFlavor::CurrentThread
+        ),
     });
-    // Tokens of its own: connections do not meet at the server's on every turn.
+    // Tokens of its own: connections do not meet at the server's on every turn. A stop begins with a drain, so
+    // one signal at a time is waited for.
     let drain = shared.drain.child_token();
-    let mut drain = pin!(drain.cancelled());
-    let mut stop = pin!(context.stop.cancelled());
-    let (mut draining, mut closing) = (false, false);
+    let mut signal = pin!(drain.cancelled());
+    let mut closing = false;
     loop {
         tokio::select! {
             biased;
@@ -51,13 +56,14 @@ async fn serve_calls(mut connection: ServerConnection, shared: &Shared) {
                 Some(incoming) => shared.router.dispatch(incoming, &context),
                 None => break,
             },
-            () = &mut stop, if !closing => {
-                closing = true;
-                connection.close();
-            }
-            () = &mut drain, if !draining => {
-                draining = true;
-                connection.drain();
+            () = &mut signal, if !closing => {
+                closing = context.stop.is_cancelled();
+                if closing {
+                    connection.close();
+                } else {
+                    connection.drain();
+                    signal.set(context.stop.cancelled());
+                }
             }
         }
     }

@@ -7,7 +7,7 @@
 //! | [`client_streaming`] | `Request<Streaming<T>>` | `Response<U>` |
 //! | [`bidi_streaming`] | `Request<Streaming<T>>` | `Response<ResponseStream<U>>` |
 //!
-//! Generated code calls them; each returns at once and works in a task of its own.
+//! Generated code calls them. What a handler cannot do without waiting is done in a task of its own.
 
 use std::future::{Future, poll_fn};
 
@@ -30,7 +30,7 @@ where
     H: FnOnce(Request<T>) -> F + Send + 'static,
     F: Future<Output = Result<Response<U>, Status>> + Send + 'static,
 {
-    call.start(|input| async move { Ok(Single(handler(single(input).await?).await?)) });
+    call.start_here(|input| async move { Ok(Single(handler(single(input).await?).await?)) });
 }
 
 /// Answers a call of a method that takes one message and gives a stream.
@@ -41,7 +41,7 @@ where
     H: FnOnce(Request<T>) -> F + Send + 'static,
     F: Future<Output = Result<Response<ResponseStream<U>>, Status>> + Send + 'static,
 {
-    call.start(|input| async move { handler(single(input).await?).await });
+    call.start_here(|input| async move { handler(single(input).await?).await });
 }
 
 /// Answers a call of a method that takes a stream and gives one message.

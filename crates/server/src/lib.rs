@@ -43,11 +43,14 @@
 //!
 //! # The life of a handler
 //!
-//! A handler runs in a task of its own. When its client cancels, its connection is lost or its deadline
-//! passes, the call's [`Cancellation`] fires and then the handler's future is **dropped**, at whatever
-//! `.await` it is; so cleaning up belongs into destructors, and work that must be finished into a task of
-//! its own or behind [`Request::run_to_end`]. A handler that panics ends its own call with INTERNAL and
-//! nothing else.
+//! A handler runs in a task of its own. On a runtime of one thread, one that takes a single message begins in
+//! the connection's task, and gets its own at the first `.await` that has to wait. Handlers must not block their
+//! thread, there least of all.
+//!
+//! When its client cancels, its connection is lost or its deadline passes, the call's [`Cancellation`] fires and
+//! then the handler's future is **dropped**, at whatever `.await` it is; so cleaning up belongs into destructors,
+//! and work that must be finished into a task of its own or behind [`Request::run_to_end`]. A handler that
+//! panics ends its own call with INTERNAL and nothing else.
 //!
 //! # Services that every server may offer
 //!

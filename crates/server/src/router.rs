@@ -1,6 +1,7 @@
 //! From the path of a call to its service.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::collections::btree_map;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +18,8 @@ pub(crate) type CallTap = Box<dyn Fn(&CallHead) -> Result<(), Status> + Send + S
 /// The services of a server, by name.
 #[derive(Default)]
 pub(crate) struct Router {
-    services: HashMap<String, Entry>,
+    /// A server has a few: to compare their names costs less than to hash one.
+    services: BTreeMap<String, Entry>,
     unknown: Option<Entry>,
     tap: Option<CallTap>,
 }
@@ -37,8 +39,8 @@ impl Router {
         let name = service.name().to_owned();
         let service = Box::new(service);
         match self.services.entry(name) {
-            std::collections::hash_map::Entry::Occupied(there) => Err(there.key().clone()),
-            std::collections::hash_map::Entry::Vacant(place) => {
+            btree_map::Entry::Occupied(there) => Err(there.key().clone()),
+            btree_map::Entry::Vacant(place) => {
                 place.insert(Entry { service, limits });
                 Ok(())
             }
@@ -104,8 +106,7 @@ pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
 
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<_> = self.services.keys().collect();
-        names.sort();
+        let names: Vec<_> = self.services.keys().collect();
         f.debug_struct("Router")
             .field("services", &names)
             .finish_non_exhaustive()

@@ -13,4 +13,5 @@ mod oversize;
 mod quota;
 mod reflection;
 mod stopping;
+mod tasks;
 mod threads;

@@ -1,7 +1,7 @@
 //! A service with something of everything. Its messages are prost's own `String` and `Vec<u8>`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -14,8 +14,22 @@ use highball_server::{
 #[derive(Clone, Default)]
 pub(crate) struct Seen(Arc<Counts>);
 
-#[derive(Default)]
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            meeting: Barrier::new(2),
+            started: AtomicUsize::default(),
+            running: AtomicUsize::default(),
+            most: AtomicUsize::default(),
+            cancelled: AtomicUsize::default(),
+            finished: AtomicUsize::default(),
+        }
+    }
+}
+
 struct Counts {
+    /// Where two handlers wait for each other, blocking their threads.
+    meeting: Barrier,
     started: AtomicUsize,
     running: AtomicUsize,
     most: AtomicUsize,
@@ -60,6 +74,34 @@ impl Drop for Inside {
 
 pub(crate) struct Lab(pub Seen);
 
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+async fn panic_late(_: Request<String>) -> Result<Response<ResponseStream<String>>, Status> {
+    let last_words = PanicsWhenDropped;
+    let stream = futures::stream::iter(["fine"]).map(move |word| {
+        let _last_words = &last_words;
+        Ok(word.to_owned())
+    });
+    Ok(Response::new(Box::pin(stream)))
+}
+
+/// The task that a handler runs in once it has waited.
+async fn there() -> Result<Response<String>, Status> {
+    tokio::task::yield_now().await;
+    here().await
+}
+
+/// The task that a handler runs in.
+async fn here() -> Result<Response<String>, Status> {
+    Ok(Response::new(tokio::task::id().to_string()))
+}
+
 impl Service for Lab {
     fn name(&self) -> &str {
         "test.Lab"
@@ -86,6 +128,13 @@ impl Service for Lab {
             "Large" => unary(call, move |request: Request<u32>| async move {
                 Ok(Response::new("x".repeat(*request.message() as usize)))
             }),
+            "Where" => unary(call, move |_: Request<String>| here()),
+            "WhereAfter" => unary(call, |_: Request<String>| there()),
+            "Meet" => unary(call, move |_: Request<String>| {
+                seen.0.meeting.wait();
+                here()
+            }),
+            "PanicLate" => server_streaming(call, panic_late),
             "Count" => server_streaming(call, move |request| count(seen, request)),
             "CountOn" => server_streaming(call, move |request| count_on(seen, request)),
             "Broken" => server_streaming(call, broken),
