@@ -8,7 +8,7 @@ use highball_balancer::{Policy, Registry};
 use highball_core::{Backoff, ConnectivityState};
 use highball_resolver::{BadTarget, ResolverFactory, ResolverOptions, ResolverRegistry, Target};
 use highball_transport::client::ClientOptions;
-use highball_transport::{Connector, SystemConnector};
+use highball_transport::{ChannelCredentials, Connector, SystemConnector};
 use http::uri::Authority;
 use tokio::sync::{mpsc, watch};
 
@@ -26,8 +26,8 @@ const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Builds a [`Channel`]: the target, the credentials, and what differs from the defaults.
 ///
-/// Building is quick: nothing is resolved and nothing connected. Only [`insecure`](Self::insecure) (or, once
-/// there are others, some credentials) must be chosen.
+/// Building is quick: nothing is resolved and nothing connected. Only [`credentials`](Self::credentials) (or
+/// [`insecure`](Self::insecure), for none) must be chosen.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -49,7 +49,7 @@ const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 #[must_use = "a builder does nothing until it is built"]
 pub struct ChannelBuilder {
     target: String,
-    insecure: bool,
+    credentials: Option<Credentials>,
     resolvers: ResolverRegistry,
     resolver_options: ResolverOptions,
     policies: Registry,
@@ -72,8 +72,18 @@ pub enum BuildError {
     #[error(transparent)]
     Target(#[from] BadTarget),
     /// No credentials were chosen.
-    #[error("no transport security set: call .insecure() for plaintext, or set credentials")]
+    #[error("no transport security set: call .credentials(…), or .insecure() for plaintext")]
     NoCredentials,
+    /// Calls are to go to one name, and connections are to be secured for another.
+    #[error(
+        "the channel's authority is {authority:?}, but its credentials are for {server_name:?}"
+    )]
+    AuthorityConflict {
+        /// What [`ChannelBuilder::authority`] has set.
+        authority: String,
+        /// What the credentials insist on.
+        server_name: String,
+    },
     /// The default service config is invalid.
     #[error("the provided default service config is invalid: {0}")]
     ServiceConfig(#[from] BadServiceConfig),
@@ -89,7 +99,7 @@ impl ChannelBuilder {
     pub(crate) fn new(target: String) -> Self {
         Self {
             target,
-            insecure: false,
+            credentials: None,
             resolvers: ResolverRegistry::builtin(),
             resolver_options: ResolverOptions::default(),
             policies: Registry::builtin(),
@@ -107,7 +117,14 @@ impl ChannelBuilder {
 
     /// Speaks plaintext. Anybody on the way can read and change what is sent.
     pub fn insecure(mut self) -> Self {
-        self.insecure = true;
+        self.credentials = Some(Credentials::Insecure);
+        self
+    }
+
+    /// Secures connections: by TLS, by [`LocalCredentials`](crate::LocalCredentials), or in a way of one's
+    /// own.
+    pub fn credentials(mut self, credentials: impl ChannelCredentials) -> Self {
+        self.credentials = Some(Credentials::Secure(Arc::new(credentials)));
         self
     }
 
@@ -141,7 +158,8 @@ impl ChannelBuilder {
         self
     }
 
-    /// Sets the `:authority` of calls, instead of what the resolver makes of the target.
+    /// Sets the `:authority` of calls, which is also the name that TLS asks servers for, instead of what the
+    /// resolver makes of the target and of what it says of single addresses.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.authority = Some(authority.into());
         self
@@ -199,14 +217,19 @@ impl ChannelBuilder {
     pub fn build(self) -> Result<Channel, BuildError> {
         let runtime = tokio::runtime::Handle::try_current()?;
         let (target, factory) = self.resolvers.find(&self.target)?;
-        if !self.insecure {
-            return Err(BuildError::NoCredentials);
-        }
+        let credentials = self.credentials.ok_or(BuildError::NoCredentials)?;
         let default = self.service_config.as_deref();
         let default = default
             .map(|json| ServiceConfig::parse(json, &self.policies))
             .transpose()?;
-        let authority = authority(self.authority, &*factory, &target)?;
+        let chosen = chosen_authority(self.authority, &credentials)?;
+        let mut client = self.client;
+        client.ignore_server_names = chosen.is_some();
+        if let Credentials::Secure(credentials) = credentials {
+            client.credentials = credentials;
+        }
+        let authority = authority(chosen, &*factory, &target)?;
+        client.authority = Some(authority.clone());
         let canonical = target.to_string();
         let (driver, inbox) = mpsc::unbounded_channel();
         let setup = Setup {
@@ -215,13 +238,12 @@ impl ChannelBuilder {
             resolver_options: self.resolver_options,
             subchannels: Arc::new(highball_subchannel::Options {
                 connector: self.connector,
-                client: self.client,
+                client,
                 backoff: self.backoff,
                 min_connect_timeout: self.min_connect_timeout,
             }),
             configs: Configs::new(self.policies, default, self.use_resolved_config),
             idle_timeout: self.idle_timeout,
-            authority: authority.clone(),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
             messages: driver.clone(),
         };
@@ -234,6 +256,32 @@ impl ChannelBuilder {
         Ok(Channel::new(Handle::new(
             shared, driver, seen, canonical, authority,
         )))
+    }
+}
+
+/// How connections are secured.
+enum Credentials {
+    Insecure,
+    Secure(Arc<dyn ChannelCredentials>),
+}
+
+/// What the user has set, or what the user's credentials insist on.
+fn chosen_authority(
+    authority: Option<String>,
+    credentials: &Credentials,
+) -> Result<Option<String>, BuildError> {
+    let server_name = match credentials {
+        Credentials::Insecure => None,
+        Credentials::Secure(credentials) => credentials.server_name().map(str::to_owned),
+    };
+    match (authority, server_name) {
+        (Some(authority), Some(server_name)) if authority != server_name => {
+            Err(BuildError::AuthorityConflict {
+                authority,
+                server_name,
+            })
+        }
+        (authority, server_name) => Ok(authority.or(server_name)),
     }
 }
 

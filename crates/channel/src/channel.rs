@@ -235,10 +235,6 @@ impl Handle {
         &self.target
     }
 
-    pub(crate) fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
     /// A call has begun on an idle channel.
     pub(crate) fn call_began(&self) {
         self.tell(ToDriver::CallBegan);

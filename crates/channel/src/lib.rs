@@ -81,9 +81,15 @@ pub use call::{CallOptions, Method, Request, Streaming};
 pub use channel::Channel;
 pub use futures_core::Stream;
 pub use highball_core::{
-    Address, Attributes, Backoff, Code, ConnectivityState, Endpoint, Entry, InvalidMetadata,
-    MetadataMap, Network, Rejected, Response, Status, details,
+    Address, Attributes, AuthInfo, Backoff, Code, ConnectivityState, Endpoint, Entry,
+    InvalidMetadata, MetadataMap, Network, Peer, Rejected, Response, SecurityLevel, Status,
+    details,
 };
+#[cfg(feature = "tls")]
+pub use highball_transport::{
+    Certificates, Identity, TlsChannelBuilder, TlsChannelCredentials, TlsError,
+};
+pub use highball_transport::{ChannelCredentials, LocalCredentials, Secured};
 pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use service_config::{
     BadRetryPolicy, BadServiceConfig, HedgingPolicy, MethodConfig, RetryPolicy, RetryThrottling,

@@ -25,6 +25,7 @@ mod response;
 mod address;
 mod attributes;
 mod endpoint;
+mod peer;
 
 mod connectivity;
 
@@ -42,6 +43,7 @@ pub use endpoint::Endpoint;
 pub use json_duration::{BadDuration, parse_json_duration};
 pub use metadata::{Entry, InvalidMetadata, MetadataMap, UndecodableBinary};
 pub use panic_text::panic_text;
+pub use peer::{AuthInfo, Peer, SecurityLevel};
 pub use response::Response;
 pub use status::{Rejected, Status};
 pub use timeout::{MalformedTimeout, decode_timeout, encode_timeout};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highball_core::Status;
+use highball_transport::ServerCredentials;
 use highball_transport::server::{CallHead, ServerOptions};
 
 use crate::reflection::{self, Descriptors, ReflectionService, Subject};
@@ -17,6 +18,7 @@ pub struct ServerBuilder {
     router: Router,
     limits: MessageLimits,
     options: ServerOptions,
+    credentials: Option<Arc<dyn ServerCredentials>>,
     handshakes: usize,
     grace: Duration,
     descriptors: Option<Descriptors>,
@@ -28,6 +30,7 @@ impl ServerBuilder {
             router: Router::default(),
             limits: MessageLimits::default(),
             options: ServerOptions::default(),
+            credentials: None,
             handshakes: 1000,
             grace: Duration::from_secs(30),
             descriptors: None,
@@ -95,6 +98,14 @@ impl ServerBuilder {
         self
     }
 
+    /// How connections are secured: by TLS, by [`LocalCredentials`](crate::LocalCredentials), or in a way
+    /// of one's own. Without any, the server speaks plaintext.
+    #[must_use]
+    pub fn credentials(mut self, credentials: impl ServerCredentials) -> Self {
+        self.credentials = Some(Arc::new(credentials));
+        self
+    }
+
     /// The settings of connections.
     #[must_use]
     pub fn options(mut self, options: ServerOptions) -> Self {
@@ -133,7 +144,11 @@ impl ServerBuilder {
                 self = self.add_service(ReflectionService::new(name, Arc::clone(&subject)));
             }
         }
-        Server::new(self.router, self.options, self.handshakes, self.grace)
+        let mut options = self.options;
+        if let Some(credentials) = self.credentials {
+            options.credentials = credentials;
+        }
+        Server::new(self.router, options, self.handshakes, self.grace)
     }
 
     /// [`Server::serve`] of a server that nobody stops.
@@ -165,6 +180,7 @@ impl fmt::Debug for ServerBuilder {
             .field("router", &self.router)
             .field("limits", &self.limits)
             .field("options", &self.options)
+            .field("credentials", &self.credentials)
             .field("grace", &self.grace)
             .finish_non_exhaustive()
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use highball_core::{Address, MetadataMap, Status};
+use highball_core::{MetadataMap, Peer, Status};
 use highball_transport::server::{CallHead, Gone, Incoming, Permit, Receiver, Responder};
 use tokio::task::coop::cooperative;
 use tokio::time::{Instant, Sleep};
@@ -39,7 +39,7 @@ pub struct IncomingCall {
 /// What the calls of one connection share.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionContext {
-    pub(crate) peer: Option<Address>,
+    pub(crate) peer: Option<Peer>,
     /// The server stops at once: nothing runs on, whatever it asked for.
     pub(crate) stop: CancellationToken,
     /// No other thread could take the calls meanwhile, so they begin in the connection's task.

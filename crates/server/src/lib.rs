@@ -89,8 +89,15 @@ pub mod reflection;
 pub use builder::ServerBuilder;
 pub use call::IncomingCall;
 pub use cancellation::Cancellation;
-pub use highball_core::{Code, MetadataMap, Response, Status, details};
+pub use highball_core::{
+    Address, AuthInfo, Code, MetadataMap, Peer, Response, SecurityLevel, Status, details,
+};
 pub use highball_transport::server::{CallHead, ServerOptions};
+pub use highball_transport::{BoxIo, LocalCredentials, Secured, ServerCredentials};
+#[cfg(feature = "tls")]
+pub use highball_transport::{
+    Certificates, Identity, TlsError, TlsServerBuilder, TlsServerCredentials,
+};
 pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use kinds::{bidi_streaming, client_streaming, server_streaming, unary, unknown_method};
 pub use limits::MessageLimits;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use highball_core::{Address, MetadataMap};
+use highball_core::{MetadataMap, Peer};
 use tokio::time::Instant;
 
 use crate::Cancellation;
@@ -78,8 +78,9 @@ impl<T> Request<T> {
         self.context.head.user_agent()
     }
 
-    /// The client's address; `None` in a test without a connection.
-    pub fn peer(&self) -> Option<&Address> {
+    /// Who the client is: its address, and what its security handshake has shown, such as its
+    /// certificates. `None` in a test without a connection.
+    pub fn peer(&self) -> Option<&Peer> {
         self.context.connection.peer.as_ref()
     }
 

@@ -7,6 +7,8 @@
 //!        │
 //!    frame tap              sees what h2 hides; writes once a turn
 //!        │
+//!     Secured               a byte stream after its security handshake, by credentials
+//!        │
 //!      BoxIo                a byte stream, from a Connector
 //! ```
 //!
@@ -36,6 +38,7 @@
 mod bell;
 pub mod client;
 mod connect;
+mod credentials;
 mod credit;
 pub mod framing;
 mod gate;
@@ -47,7 +50,15 @@ pub mod server;
 mod settings;
 mod status;
 mod tap;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use connect::{BoxIo, Connector, Io, SystemConnector};
+pub use credentials::{ChannelCredentials, LocalCredentials, Secured, ServerCredentials};
 pub use memory::{MemoryListener, MemoryNetwork};
 pub use outbox::{Messages, Sender, Unsent, messages};
+#[cfg(feature = "tls")]
+pub use tls::{
+    Certificates, Identity, TlsChannelBuilder, TlsChannelCredentials, TlsError, TlsServerBuilder,
+    TlsServerCredentials,
+};

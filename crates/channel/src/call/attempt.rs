@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use highball_balancer::{CallInfo, Done, Outcome};
-use highball_core::{Address, Code, MetadataMap, Status};
+use highball_core::{Code, MetadataMap, Status};
 use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, SendHalf};
 
 use super::{Call, Deadline};
@@ -59,7 +59,7 @@ impl Call {
         let Ok(slot) = slot else {
             return Ok(Err(picked));
         };
-        let head = self.head(connection.address(), picked.metadata.as_deref())?;
+        let head = self.head(&connection, picked.metadata.as_deref())?;
         let finish = Finish(picked.done.take());
         match connection.open(slot, head) {
             Ok((send, receive)) => Ok(Ok((
@@ -78,12 +78,16 @@ impl Call {
         }
     }
 
-    fn head(&self, to: &Address, picked: Option<&MetadataMap>) -> Result<RequestHead, Status> {
-        let authority = match (&self.authority, to.server_name()) {
-            (Some(own), _) => own.clone(),
-            (None, Some(name)) => super::authority(name.to_owned())?,
-            (None, None) => self.channel.authority().clone(),
-        };
+    fn head(
+        &self,
+        connection: &Connection,
+        picked: Option<&MetadataMap>,
+    ) -> Result<RequestHead, Status> {
+        let authority = self.authority.as_ref();
+        if let Some(own) = authority {
+            connection.check_authority(own)?;
+        }
+        let authority = authority.unwrap_or(connection.authority()).clone();
         let mut head = RequestHead::new(authority, self.method.path_and_query().clone());
         head.timeout = self.deadline.remaining();
         head.max_receive_message = self.max_response_bytes;

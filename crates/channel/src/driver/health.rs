@@ -22,7 +22,7 @@ use highball_core::{Backoff, Code, Status};
 use highball_subchannel::Link;
 use highball_transport::client::{Connection, Ended, RecvHalf, RequestHead};
 use highball_transport::framing;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -34,7 +34,6 @@ use super::{Message, Period};
 pub(super) struct HealthChecks {
     period: Period,
     messages: mpsc::UnboundedSender<Message>,
-    authority: Authority,
     watched: HashMap<SubchannelId, Watch>,
     /// The number of the next watch.
     next: u64,
@@ -77,15 +76,10 @@ impl Drop for Watch {
 }
 
 impl HealthChecks {
-    pub(super) fn new(
-        period: Period,
-        messages: mpsc::UnboundedSender<Message>,
-        authority: Authority,
-    ) -> Self {
+    pub(super) fn new(period: Period, messages: mpsc::UnboundedSender<Message>) -> Self {
         Self {
             period,
             messages,
-            authority,
             watched: HashMap::new(),
             next: 0,
         }
@@ -107,10 +101,7 @@ impl HealthChecks {
         let check = match (service, link.connection()) {
             (None, _) => None,
             (Some(service), Some(connection)) => {
-                let named = connection.address().server_name();
-                let named = named.and_then(|name| name.parse().ok());
                 let check = Check {
-                    authority: named.unwrap_or_else(|| self.authority.clone()),
                     connection,
                     service: service.to_owned(),
                     report,
@@ -174,7 +165,6 @@ impl Report {
 /// The check of one connection.
 struct Check {
     connection: Connection,
-    authority: Authority,
     service: String,
     report: Report,
 }
@@ -226,7 +216,7 @@ impl Check {
             return Watched::Lost;
         };
         let path = PathAndQuery::from_static("/grpc.health.v1.Health/Watch");
-        let head = RequestHead::new(self.authority.clone(), path);
+        let head = RequestHead::new(self.connection.authority().clone(), path);
         let Ok((mut send, mut receive)) = self.connection.open(slot, head) else {
             return Watched::Lost;
         };
@@ -306,7 +296,7 @@ mod tests {
     #[test]
     fn of_many_reports_one_message_and_the_newest_state_are_left() {
         let (messages, mut inbox) = mpsc::unbounded_channel();
-        let mut checks = HealthChecks::new(1, messages.clone(), Authority::from_static("a:1"));
+        let mut checks = HealthChecks::new(1, messages.clone());
         let (id, newest) = (SubchannelId(7), Arc::<Newest>::default());
         let watch = Watch {
             number: 3,

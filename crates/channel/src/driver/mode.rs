@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use highball_balancer::TimerId;
 use highball_resolver::{ResolverFactory, ResolverOptions, Target};
-use http::uri::Authority;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -23,8 +22,6 @@ pub(crate) struct Setup {
     pub(crate) subchannels: Arc<highball_subchannel::Options>,
     pub(crate) configs: Configs,
     pub(crate) idle_timeout: Option<Duration>,
-    /// The `:authority` of health checks.
-    pub(crate) authority: Authority,
     /// Makes shuffles, rotations and jitter repeatable.
     pub(crate) seed: u64,
     /// The driver's own inbox, for reports and wake-ups.

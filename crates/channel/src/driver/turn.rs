@@ -63,7 +63,7 @@ impl Active {
             resolving: Resolving::start(setup),
             subchannels: Subchannels::new(period, options, messages.clone(), setup.seed),
             timers: Timers::default(),
-            health: HealthChecks::new(period, messages, setup.authority.clone()),
+            health: HealthChecks::new(period, messages),
             tree: Tree::new(setup.seed, Arc::new(doorbell)),
             broken: false,
             config: None,

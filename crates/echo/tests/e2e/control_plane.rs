@@ -530,7 +530,7 @@ impl Echo for Authority {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_authority_is_the_calls_own_before_the_servers_before_the_channels() {
+async fn the_authority_is_the_calls_before_the_users_before_the_servers_before_the_targets() {
     let mut world = World::new();
     world.start_with(
         A,
@@ -548,7 +548,8 @@ async fn the_authority_is_the_calls_own_before_the_servers_before_the_channels()
     for (server_name, channels, own, expected) in [
         (None, None, None, "servers"),
         (None, Some("chosen:1"), None, "chosen:1"),
-        (Some("named"), Some("chosen:1"), None, "named"),
+        (Some("named"), None, None, "named"),
+        (Some("named"), Some("chosen:1"), None, "chosen:1"),
         (Some("named"), Some("chosen:1"), Some("own:2"), "own:2"),
     ] {
         let address = match server_name {

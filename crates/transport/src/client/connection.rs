@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use highball_core::{Address, Status};
+use highball_core::{Address, Peer, Status};
+use http::uri::Authority;
 
 use super::shared::Shared;
 use super::stream::StreamCell;
@@ -70,9 +71,33 @@ impl Connection {
         &self.0.shared.address
     }
 
-    /// Who is at the other end, as the network tells.
-    pub fn peer(&self) -> &Address {
+    /// Who is at the other end, as the network and the security handshake tell.
+    pub fn peer(&self) -> &Peer {
         &self.0.shared.peer
+    }
+
+    /// Whom the server was asked for: the `:authority` of calls that have none of their own.
+    pub fn authority(&self) -> &Authority {
+        &self.0.shared.authority
+    }
+
+    /// Whether a call may ask this server for somebody else.
+    ///
+    /// # Errors
+    ///
+    /// `UNAVAILABLE`, saying why not: the server's certificate is for other names, say.
+    pub fn check_authority(&self, authority: &Authority) -> Result<(), Status> {
+        let shared = &self.0.shared;
+        if *authority == shared.authority {
+            return Ok(());
+        }
+        let auth_info = shared.peer.auth_info();
+        let checked = shared
+            .credentials
+            .check_authority(auth_info, authority.as_str());
+        checked.map_err(|why| {
+            Status::unavailable(format!("failed to validate authority {authority:?}: {why}"))
+        })
     }
 
     /// How many streams are open or about to be.

@@ -1,7 +1,7 @@
 //! From an address to a connection that is ready for calls.
 //!
 //! ```text
-//!   dial ──► preface + SETTINGS out ──► wait: the first frame in must be SETTINGS ──► READY
+//!   dial ──► security handshake ──► preface + SETTINGS out ──► the first frame in must be SETTINGS ──► READY
 //! ```
 
 use std::future::poll_fn;
@@ -13,30 +13,32 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::Reason;
 use h2::client::{self, SendRequest};
-use highball_core::{Address, Status};
+use highball_core::{Address, Network, Peer, Status};
 use http::HeaderValue;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use tokio::sync::watch;
 
 use super::request::same_headers;
 use super::shared::{Parts, Shared};
 use super::task::ConnectionTask;
 use super::{ClientOptions, Connection, ConnectionEnd, Lost};
-use crate::Connector;
+use crate::connect::{BoxIo, Connector};
+use crate::credentials::{Secured, host_of};
 use crate::settings;
 use crate::tap::{Facts, Role, Tap, TapHandle, WireEnd, tap};
 
 type H2 = client::Connection<Tap, Bytes>;
 
 /// Connects to `address` and waits until the server has sent its SETTINGS: only then does an HTTP/2
-/// server stand behind the port.
+/// server stand behind the port, and only then has it accepted this end's TLS certificate.
 ///
 /// Spawns one task for the connection, on the runtime it is called on. Not bounded in time: the caller
 /// is. Dropping the future closes the socket at once.
 ///
 /// # Errors
 ///
-/// [`ConnectError`] when dialling fails or when what answers does not speak HTTP/2.
+/// [`ConnectError`] when dialling fails, when the connection cannot be secured, or when what answers does
+/// not speak HTTP/2.
 pub async fn connect(
     connector: &dyn Connector,
     address: &Address,
@@ -47,22 +49,28 @@ pub async fn connect(
         .connect(address)
         .await
         .map_err(|source| failed(ConnectStage::Dialing, source))?;
-    let peer = io.peer();
-    let (tap, handle) = tap(io, Role::Client);
+    let at = io.peer();
+    let (authority, secured) = secure(io, address, options)
+        .await
+        .map_err(|source| failed(ConnectStage::Handshake, source))?;
+    let peer = Peer::new(at, secured.auth_info);
+    let (tap, handle) = tap(secured.io, Role::Client);
     let (sender, h2) = preface(tap, &handle, options)
         .await
         .map_err(|source| failed(ConnectStage::Preface, source))?;
-    tracing::debug!(target: "transport", %address, %peer, "connection established");
+    let security = peer.auth_info().protocol();
+    tracing::debug!(target: "transport", %address, %peer, security, "connection established");
     let (lost, end) = watch::channel(None);
     let shared = Arc::new(Shared::new(Parts {
         address: address.clone(),
-        peer,
-        scheme: if options.secure {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
+        authority,
+        scheme: match peer.auth_info().is_https() {
+            true => Scheme::HTTPS,
+            false => Scheme::HTTP,
         },
         headers: same_headers(user_agent(&options.user_agent)),
+        peer,
+        credentials: Arc::clone(&options.credentials),
         max_header_list_size: options.max_header_list_size,
         last_stream_id: options.last_stream_id,
         sender,
@@ -72,6 +80,38 @@ pub async fn connect(
     watch_goaway(&shared);
     tokio::spawn(ConnectionTask::new(h2, handle, Arc::clone(&shared)).run());
     Ok((Connection::new(shared), ConnectionEnd { lost: end }))
+}
+
+/// Makes sure of the server, by the name that it is asked for.
+async fn secure(
+    io: BoxIo,
+    address: &Address,
+    options: &ClientOptions,
+) -> io::Result<(Authority, Secured)> {
+    let authority = authority(address, options)?;
+    let name = host_of(&authority);
+    let secured = options.credentials.handshake(io, name).await?;
+    Ok((authority, secured))
+}
+
+/// Whom to ask a server for: the user's choice, else what its address says, else what the target says.
+fn authority(address: &Address, options: &ClientOptions) -> io::Result<Authority> {
+    let own = address.server_name();
+    match (
+        &options.authority,
+        own.filter(|_| !options.ignore_server_names),
+    ) {
+        (_, Some(name)) => name.parse().map_err(|_| {
+            let text = format!("{name:?} is no authority that a server can be asked for");
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        }),
+        (Some(authority), None) => Ok(authority.clone()),
+        (None, None) if address.network() == Network::Tcp => {
+            let localhost = |_| Authority::from_static("localhost");
+            Ok(address.text().parse().unwrap_or_else(localhost))
+        }
+        (None, None) => Ok(Authority::from_static("localhost")),
+    }
 }
 
 /// Sends the preface and drives h2 until the server's SETTINGS are there and applied.
@@ -176,6 +216,8 @@ fn user_agent(text: &str) -> HeaderValue {
 pub enum ConnectStage {
     /// Making the byte stream.
     Dialing,
+    /// Securing it, and making sure of the server.
+    Handshake,
     /// Waiting for the server's SETTINGS.
     Preface,
 }
@@ -197,6 +239,7 @@ impl ConnectError {
     fn new(address: Address, stage: ConnectStage, source: io::Error) -> Self {
         let what = match stage {
             ConnectStage::Dialing => "transport: Error while dialing",
+            ConnectStage::Handshake => "transport: authentication handshake failed",
             ConnectStage::Preface => "error reading server preface",
         };
         Self {

@@ -1,5 +1,11 @@
 //! What a user may set about a connection.
 
+use std::sync::Arc;
+
+use http::uri::Authority;
+
+use crate::credentials::{ChannelCredentials, InsecureCredentials};
+
 /// The settings of a client's connection. [`Default`] is what users get.
 ///
 /// Everything that is not here is fixed: see the table in the crate's documentation.
@@ -9,8 +15,15 @@ pub struct ClientOptions {
     /// What `user-agent` says; `highball/<version>` by default. Characters that a header cannot carry
     /// are left out.
     pub user_agent: String,
-    /// Whether `:scheme` says `https`: set when the connector's streams are encrypted.
-    pub secure: bool,
+    /// How connections are secured; not at all by default.
+    pub credentials: Arc<dyn ChannelCredentials>,
+    /// Whom servers are asked for, in `:authority` and (its host) in the security handshake. An address
+    /// may have a [server name](highball_core::Address::server_name) of its own, which goes before this;
+    /// where there is neither, servers are asked for their address.
+    pub authority: Option<Authority>,
+    /// Whether [`authority`](Self::authority) goes before the server names of addresses: true where a user
+    /// has chosen it, for then no resolver may have it otherwise.
+    pub ignore_server_names: bool,
     /// The window of one stream in bytes: how much the server may send on it before it is read; 256 KiB by
     /// default. At least 65,535; less is raised to that.
     pub stream_window: u32,
@@ -29,7 +42,9 @@ impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             user_agent: concat!("highball/", env!("CARGO_PKG_VERSION")).to_owned(),
-            secure: false,
+            credentials: Arc::new(InsecureCredentials),
+            authority: None,
+            ignore_server_names: false,
             stream_window: crate::settings::STREAM_WINDOW,
             connection_window: crate::settings::CONNECTION_WINDOW,
             max_header_list_size: crate::settings::MAX_HEADER_LIST_SIZE,

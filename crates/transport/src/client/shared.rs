@@ -8,23 +8,27 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
-use highball_core::{Address, Status};
-use http::uri::Scheme;
+use highball_core::{Address, Peer, Status};
+use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Request};
 use tokio::sync::watch;
 
 use super::timeouts::Timeouts;
 use super::{Closed, Lost, NotOpened, OpenError};
+use crate::credentials::ChannelCredentials;
 use crate::gate::StreamGate;
 use crate::tap::Facts;
 
 pub(super) struct Shared {
     pub(super) address: Address,
-    pub(super) peer: Address,
+    pub(super) peer: Peer,
+    /// Whom the server is asked for.
+    pub(super) authority: Authority,
     pub(super) scheme: Scheme,
     /// What the headers of every call start with.
     pub(super) headers: HeaderMap,
     pub(super) timeouts: Timeouts,
+    pub(super) credentials: Arc<dyn ChannelCredentials>,
     /// The largest header list that is accepted.
     pub(super) max_header_list_size: u32,
     pub(super) gate: StreamGate,
@@ -53,9 +57,11 @@ struct Wish {
 /// What a connection is made of.
 pub(super) struct Parts {
     pub(super) address: Address,
-    pub(super) peer: Address,
+    pub(super) peer: Peer,
+    pub(super) authority: Authority,
     pub(super) scheme: Scheme,
     pub(super) headers: HeaderMap,
+    pub(super) credentials: Arc<dyn ChannelCredentials>,
     pub(super) max_header_list_size: u32,
     pub(super) last_stream_id: u32,
     pub(super) sender: SendRequest<Bytes>,
@@ -75,9 +81,11 @@ impl Shared {
         Self {
             address: parts.address,
             peer: parts.peer,
+            authority: parts.authority,
             scheme: parts.scheme,
             headers: parts.headers,
             timeouts: Timeouts::default(),
+            credentials: parts.credentials,
             max_header_list_size: parts.max_header_list_size,
             gate: StreamGate::new(parts.facts.max_concurrent_streams()),
             facts: parts.facts,

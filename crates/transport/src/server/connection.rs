@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
-use highball_core::Address;
+use highball_core::Peer;
 use http::Request;
 
 use super::admission::{Refusal, admit};
@@ -37,7 +37,7 @@ pub struct ServerConnection {
     /// The highest stream that came out of h2.
     last_stream: u32,
     header_limit: u32,
-    peer: Address,
+    peer: Peer,
     ended: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl ServerConnection {
     pub(super) fn new(
         h2: h2::server::Connection<Linger, Bytes>,
         tap: TapHandle,
-        peer: Address,
+        peer: Peer,
         options: &ServerOptions,
     ) -> Self {
         Self {
@@ -80,8 +80,8 @@ impl ServerConnection {
         }
     }
 
-    /// The client's address.
-    pub fn peer(&self) -> &Address {
+    /// Who the client is, as the network and the security handshake tell.
+    pub fn peer(&self) -> &Peer {
         &self.peer
     }
 

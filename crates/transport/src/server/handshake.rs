@@ -1,15 +1,17 @@
-//! From a byte stream to a connection: the client's preface and its settings.
+//! From a byte stream to a connection: the security handshake, the client's preface and its settings.
 
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use highball_core::Address;
+use highball_core::{Address, Peer};
 
 use super::linger::{Linger, denounce};
 use super::{ServerConnection, ServerOptions};
 use crate::connect::BoxIo;
+use crate::credentials::Secured;
 use crate::tap::{Role, TapHandle, WireEnd, tap};
 
 /// Why a byte stream became no connection.
@@ -17,11 +19,19 @@ use crate::tap::{Role, TapHandle, WireEnd, tap};
 #[non_exhaustive]
 pub enum HandshakeError {
     /// The client was not done in [`ServerOptions::handshake_timeout`].
-    #[error("{0} did not finish the HTTP/2 handshake in time")]
+    #[error("{0} did not finish its handshake in time")]
     TimedOut(Address),
     /// The client closed before it was done, as those do that only look whether a port answers.
-    #[error("{0} closed before the HTTP/2 handshake was done")]
+    #[error("{0} closed before its handshake was done")]
     Closed(Address),
+    /// The connection could not be secured, or the client is not one that is let in.
+    #[error("security handshake with {client} failed: {reason}")]
+    Security {
+        /// Who it was.
+        client: Address,
+        /// What went wrong.
+        reason: String,
+    },
     /// The client does not speak HTTP/2, or the connection broke.
     #[error("HTTP/2 handshake with {client} failed: {reason}")]
     Failed {
@@ -35,20 +45,38 @@ pub enum HandshakeError {
 type H2 = h2::server::Connection<Linger, Bytes>;
 
 impl ServerConnection {
-    /// Waits for the client's preface and settings, for [`ServerOptions::handshake_timeout`] at most.
+    /// Secures the byte stream and waits for the client's preface and settings, for [`ServerOptions::handshake_timeout`] at most.
     ///
     /// # Errors
     ///
     /// See [`HandshakeError`]; the byte stream is closed.
     pub async fn handshake(io: BoxIo, options: &ServerOptions) -> Result<Self, HandshakeError> {
-        let peer = io.peer();
-        let (tap, handle) = tap(io, Role::Server);
-        let shaken = shake(Linger::new(tap), &handle, options);
-        match tokio::time::timeout(options.handshake_timeout, shaken).await {
-            Ok(Ok(h2)) => Ok(Self::new(h2, handle, peer, options)),
-            Ok(Err(error)) => Err(why(peer, &handle, error).await),
-            Err(_) => Err(HandshakeError::TimedOut(peer)),
-        }
+        let client = io.peer();
+        let shaken = tokio::time::timeout(options.handshake_timeout, async {
+            let secured = options.credentials.handshake(io).await;
+            let Secured { io, auth_info } = secured.map_err(|error| insecure(&client, &error))?;
+            let (tap, handle) = tap(io, Role::Server);
+            match shake(Linger::new(tap), &handle, options).await {
+                Ok(h2) => Ok((h2, handle, auth_info)),
+                Err(error) => Err(why(client.clone(), &handle, error).await),
+            }
+        });
+        let (h2, tap, auth_info) = match shaken.await {
+            Ok(shaken) => shaken?,
+            Err(_) => return Err(HandshakeError::TimedOut(client)),
+        };
+        Ok(Self::new(h2, tap, Peer::new(client, auth_info), options))
+    }
+}
+
+fn insecure(client: &Address, error: &io::Error) -> HandshakeError {
+    let client = client.clone();
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => HandshakeError::Closed(client),
+        _ => HandshakeError::Security {
+            client,
+            reason: error.to_string(),
+        },
     }
 }
 

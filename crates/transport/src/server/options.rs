@@ -1,7 +1,9 @@
 //! What a user may set about a server's connections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::credentials::{InsecureCredentials, ServerCredentials};
 use crate::settings;
 
 /// The settings of a server's connections. [`Default`] is what users get.
@@ -20,7 +22,10 @@ pub struct ServerOptions {
     /// The largest list of request headers a call may have, in bytes as HTTP/2 counts them; 16 KiB by
     /// default. A call with more fails with RESOURCE_EXHAUSTED.
     pub max_header_list_size: u32,
-    /// How long a client may take from its connection's start to its HTTP/2 settings; 20 s by default.
+    /// How connections are secured; not at all by default.
+    pub credentials: Arc<dyn ServerCredentials>,
+    /// How long a client may take from its connection's start to its HTTP/2 settings, the security
+    /// handshake included; 20 s by default.
     pub handshake_timeout: Duration,
 }
 
@@ -31,6 +36,7 @@ impl Default for ServerOptions {
             stream_window: settings::STREAM_WINDOW,
             connection_window: settings::CONNECTION_WINDOW,
             max_header_list_size: settings::MAX_HEADER_LIST_SIZE,
+            credentials: Arc::new(InsecureCredentials),
             handshake_timeout: Duration::from_secs(20),
         }
     }

@@ -28,6 +28,8 @@ pub(super) struct Outgoing {
     written: usize,
     /// Watches what has been written, not what has been gathered.
     scanner: FrameScanner,
+    /// What has been written may lie in a buffer of the byte stream's, as it does in TLS.
+    is_unflushed: bool,
     /// Nothing more can be written. What h2 still writes is thrown away, so that it goes on reading
     /// what the peer had sent before.
     is_broken: bool,
@@ -42,6 +44,7 @@ impl Outgoing {
                 Role::Client => FrameScanner::behind_preface(),
                 Role::Server => FrameScanner::new(),
             },
+            is_unflushed: false,
             is_broken: false,
         }
     }
@@ -96,6 +99,14 @@ impl Outgoing {
             };
             watch.left(&mut self.scanner, &rest[..count]);
             self.written += count;
+            self.is_unflushed = true;
+        }
+        if self.is_unflushed {
+            let flushed = ready!(Pin::new(io).poll_flush(cx));
+            self.is_unflushed = false;
+            if let Err(error) = flushed {
+                self.break_off(watch.facts, error);
+            }
         }
         self.written = 0;
         if self.buffer.len() < QUIET && self.buffer.capacity() > QUIET {
@@ -115,7 +126,7 @@ impl Outgoing {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.buffer.is_empty()
+        self.buffer.is_empty() && !self.is_unflushed
     }
 
     fn compact(&mut self) {
