@@ -1,6 +1,6 @@
 //! A reply with the metadata around it.
 
-use crate::MetadataMap;
+use crate::{MetadataMap, Peer};
 
 /// A reply: the message (or the stream of messages), the headers before it and the trailers after it.
 ///
@@ -10,6 +10,7 @@ pub struct Response<T> {
     message: T,
     metadata: MetadataMap,
     trailers: MetadataMap,
+    peer: Option<Peer>,
 }
 
 impl<T> Response<T> {
@@ -19,6 +20,7 @@ impl<T> Response<T> {
             message,
             metadata: MetadataMap::new(),
             trailers: MetadataMap::new(),
+            peer: None,
         }
     }
 
@@ -33,6 +35,13 @@ impl<T> Response<T> {
     #[must_use]
     pub fn with_trailers(mut self, trailers: MetadataMap) -> Self {
         self.trailers = trailers;
+        self
+    }
+
+    /// Sets who sent it.
+    #[must_use]
+    pub fn with_peer(mut self, peer: Peer) -> Self {
+        self.peer = Some(peer);
         self
     }
 
@@ -51,6 +60,12 @@ impl<T> Response<T> {
         &self.trailers
     }
 
+    /// The server that a client's call was answered by: its address, and what the security handshake with
+    /// it has shown. `None` where a reply came over no connection.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
     /// The message alone.
     pub fn into_message(self) -> T {
         self.message
@@ -67,6 +82,7 @@ impl<T> Response<T> {
             message: f(self.message),
             metadata: self.metadata,
             trailers: self.trailers,
+            peer: self.peer,
         }
     }
 }

@@ -244,7 +244,7 @@ fn later(start: Instant, delay: Duration) -> Instant {
 fn timed_out(address: &Address, limit: Duration) -> Status {
     Status::unavailable(format!(
         "connection error: no HTTP/2 connection to {address} within {limit:?}: \
-         it was not accepted, or the server's SETTINGS never came"
+         it was not accepted, its TLS handshake stalled, or the server's SETTINGS never came"
     ))
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a policy | [`Sim`], which stands where a channel's driver stands, and [`transcript`]s of what it does |
 //! | one end of a connection | [`peer`], which says and hears frame by frame |
+//! | TLS | `certificates`, behind the feature `certificates` |
 //! | channels and servers under faults | `SimulatedNetwork`, behind the feature `simulated-network` |
 //! | that nothing stays behind | [`LeakCheck`] |
 //!
@@ -12,6 +13,8 @@
 //!
 //! Deliberately absent: mocks. A test has the real thing on at least one side.
 
+#[cfg(feature = "certificates")]
+pub mod certificates;
 mod leak;
 pub mod peer;
 mod sim;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use highball_core::{MetadataMap, Status};
+use highball_core::{MetadataMap, Peer, Status};
 use highball_transport::client::{Ended, SendHalf};
 use tokio::time::{Sleep, sleep_until};
 
@@ -35,6 +35,8 @@ pub(super) struct Incoming {
     call: Arc<Call>,
     state: State,
     outgoing: Outgoing,
+    /// The server of the newest attempt.
+    peer: Peer,
     /// Fires at the call's deadline.
     alarm: Option<Pin<Box<Sleep>>>,
     transparent: Transparent,
@@ -60,6 +62,7 @@ impl Incoming {
         Self {
             alarm: call.deadline.instant().map(|at| Box::pin(sleep_until(at))),
             call,
+            peer: attempt.connection.peer().clone(),
             state: State::Open(Box::new(attempt)),
             outgoing,
             transparent: Transparent::default(),
@@ -92,6 +95,11 @@ impl Incoming {
         }
     }
 
+    /// The server that answers.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
     /// The initial metadata, if it has come.
     pub(super) fn headers(&self) -> Option<&MetadataMap> {
         self.headers.as_ref()
@@ -116,6 +124,7 @@ impl Incoming {
             State::Opening(opening) => match opening.as_mut().poll(cx) {
                 Poll::Ready(Ok((half, attempt))) => {
                     self.outgoing.send_on(half);
+                    self.peer = attempt.connection.peer().clone();
                     self.state = State::Open(Box::new(attempt));
                     return Poll::Ready(Ok(None));
                 }

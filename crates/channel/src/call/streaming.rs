@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use highball_core::{MetadataMap, Response, Status};
+use highball_core::{MetadataMap, Peer, Response, Status};
 use highball_transport::framing::Batch;
 use prost::Message;
 
@@ -52,6 +52,11 @@ impl<T: Message + Default> Streaming<T> {
     /// well; a status has its own in [`Status::metadata`].
     pub fn trailers(&self) -> &MetadataMap {
         self.incoming.trailers()
+    }
+
+    /// The server that answers: its address, and what the security handshake with it has shown.
+    pub fn peer(&self) -> &Peer {
+        self.incoming.peer()
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
@@ -125,7 +130,8 @@ where
     let trailers = incoming.trailers().clone();
     Ok(Response::new(message)
         .with_metadata(metadata)
-        .with_trailers(trailers))
+        .with_trailers(trailers)
+        .with_peer(incoming.peer().clone()))
 }
 
 fn streaming<T>(incoming: Incoming) -> Streaming<T> {

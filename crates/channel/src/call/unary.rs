@@ -80,7 +80,8 @@ impl Call {
                         attempt.finish.succeeded(&reply.trailers);
                         return Ok(Response::new(message)
                             .with_metadata(reply.metadata)
-                            .with_trailers(reply.trailers));
+                            .with_trailers(reply.trailers)
+                            .with_peer(attempt.connection.peer().clone()));
                     }
                     Err(undecodable) => undecodable,
                 },

@@ -96,6 +96,7 @@ impl Connection {
             .credentials
             .check_authority(auth_info, authority.as_str());
         checked.map_err(|why| {
+            let authority = authority.as_str();
             Status::unavailable(format!("failed to validate authority {authority:?}: {why}"))
         })
     }

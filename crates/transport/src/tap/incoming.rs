@@ -22,6 +22,9 @@ const SMALL: usize = 4 * 1024;
 /// What a busy one reads at a time. One read then serves many frames.
 const LARGE: usize = 64 * 1024;
 
+/// How a TLS server begins to answer who does not speak TLS: with a record of type alert.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+
 #[derive(Debug)]
 pub(super) struct Incoming {
     role: Role,
@@ -138,6 +141,11 @@ impl Incoming {
         if self.is_first_frame {
             let room = 64_usize.saturating_sub(self.opening.len());
             self.opening.extend(bytes.iter().take(room));
+            if self.role == Role::Client && self.opening.starts_with(&TLS_ALERT) {
+                // Shorter than the head of a frame, and the server closes behind it.
+                let text = "the server speaks TLS, and this end does not";
+                return Err(not_http2(text.to_owned()));
+            }
         }
         let mut watched = Ok(());
         while let Some(seen) = self.scanner.next(&mut bytes) {
@@ -204,23 +212,28 @@ impl Incoming {
             }
             return Ok(());
         }
-        let text = if self.role == Role::Client && opening.starts_with(b"HTTP/") {
-            let line = opening.split(|byte| *byte == b'\r').next().unwrap_or(&[]);
-            format!(
-                "the server answers in HTTP/1.1, not in HTTP/2: {:?}",
-                String::from_utf8_lossy(line)
-            )
-        } else {
-            format!(
-                "initial http2 frame from {} is not a settings frame: {}",
-                self.role.peer(),
-                head.name()
-            )
-        };
-        Err(Violation {
-            code: Reason::PROTOCOL_ERROR,
-            text,
-            in_preface: true,
-        })
+        Err(not_http2(
+            if self.role == Role::Client && opening.starts_with(b"HTTP/") {
+                let line = opening.split(|byte| *byte == b'\r').next().unwrap_or(&[]);
+                format!(
+                    "the server answers in HTTP/1.1, not in HTTP/2: {:?}",
+                    String::from_utf8_lossy(line)
+                )
+            } else {
+                format!(
+                    "initial http2 frame from {} is not a settings frame: {}",
+                    self.role.peer(),
+                    head.name()
+                )
+            },
+        ))
+    }
+}
+
+fn not_http2(text: String) -> Violation {
+    Violation {
+        code: Reason::PROTOCOL_ERROR,
+        text,
+        in_preface: true,
     }
 }
