@@ -1,4 +1,4 @@
-//! Plaintext.
+//! Credentials for plaintext: none.
 
 use std::io;
 
