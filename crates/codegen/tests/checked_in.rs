@@ -68,6 +68,17 @@ fn the_echo_service_is_up_to_date() {
 }
 
 #[test]
+fn the_interop_service_is_up_to_date() {
+    let interop = CheckedIn {
+        protos: "echo/proto",
+        files: &["grpc/testing/test.proto"],
+        folder: "echo/src/generated",
+    };
+    interop.assert_code(&Builder::new());
+    interop.assert_descriptors("grpc.testing.bin");
+}
+
+#[test]
 fn the_servers_own_services_are_up_to_date() {
     let mut services = CheckedIn {
         protos: "server/proto",

@@ -15,6 +15,8 @@ mod service;
 
 pub mod custom_round_robin;
 
+pub mod interop;
+
 pub use custom_round_robin::CustomRoundRobin;
 pub use echo::echo_client::EchoClient;
 pub use echo::echo_server::{Echo, EchoServer};

@@ -1,0 +1,56 @@
+//! The server of gRPC's interoperability tests, with the official flags.
+//!
+//! ```text
+//! interop-server --port=10000
+//! ```
+//!
+//! It prints where it listens and serves until it is killed.
+
+#![expect(clippy::print_stdout, reason = "a program talks to its user")]
+
+use clap::{ArgAction, Parser};
+use highball_echo::interop::testing::test_service_server::TestServiceServer;
+use highball_echo::interop::{self, Failure, TestServer};
+use highball_server::Server;
+use highball_server::reflection::Descriptors;
+
+/// Serves gRPC's interoperability tests.
+#[derive(Debug, Parser)]
+#[command(rename_all = "snake_case")]
+struct Flags {
+    /// The port to listen on; 0 for any that is free.
+    #[arg(long, default_value_t = 10000)]
+    port: u16,
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Whether to speak TLS.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
+    use_tls: bool,
+    /// The server's certificate.
+    #[arg(long)]
+    tls_cert_file: Option<String>,
+    /// The key of the certificate.
+    #[arg(long)]
+    tls_key_file: Option<String>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Failure> {
+    let flags = Flags::parse();
+    if flags.use_tls || flags.tls_cert_file.is_some() || flags.tls_key_file.is_some() {
+        return Err(Failure::new("not yet: TLS"));
+    }
+    let failed = |error: &dyn std::error::Error| Failure::new(error.to_string());
+    let listener = highball_server::bind(format!("{}:{}", flags.host, flags.port)).await;
+    let listener = listener.map_err(|error| failed(&error))?;
+    let address = listener.local_addr();
+    println!("listening on {address}");
+    let descriptors =
+        Descriptors::decode([interop::DESCRIPTORS]).map_err(|error| failed(&error))?;
+    let service = TestServiceServer::new(TestServer::new(address.to_string()));
+    let server = Server::builder()
+        .add_service(service)
+        .reflection(descriptors);
+    server.serve(listener).await.map_err(|error| failed(&error))
+}

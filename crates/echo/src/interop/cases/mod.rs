@@ -1,0 +1,102 @@
+//! The cases, by their official names.
+
+mod endings;
+mod metadata;
+mod streaming;
+mod unary;
+
+use std::time::Duration;
+
+use super::{Failure, Tester};
+
+pub(super) use unary::exchange;
+
+/// The cases there are, but for the soak tests, which [`Soak`](super::Soak) is for.
+pub const CASES: [&str; 18] = [
+    "empty_unary",
+    "large_unary",
+    "client_streaming",
+    "server_streaming",
+    "ping_pong",
+    "empty_stream",
+    "half_duplex",
+    "cancel_after_begin",
+    "cancel_after_first_response",
+    "timeout_on_sleeping_server",
+    "status_code_and_message",
+    "special_status_message",
+    "custom_metadata",
+    "unimplemented_method",
+    "unimplemented_service",
+    "pick_first_unary",
+    "very_large_request",
+    "concurrent_large_unary",
+];
+
+/// Official cases that are not here yet, and why.
+pub const NOT_YET: [(&str, &str); 8] = [
+    ("client_compressed_unary", "messages are not compressed yet"),
+    ("server_compressed_unary", "messages are not compressed yet"),
+    (
+        "client_compressed_streaming",
+        "messages are not compressed yet",
+    ),
+    (
+        "server_compressed_streaming",
+        "messages are not compressed yet",
+    ),
+    ("cacheable_unary", "calls are always POST"),
+    ("orca_per_rpc", "calls do not report load yet"),
+    ("orca_oob", "servers do not report load yet"),
+    (
+        "max_concurrent_streams_connection_scaling",
+        "a subchannel has one connection (gRFC A105 is to come)",
+    ),
+];
+
+/// The longest a case may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Goes through one of the [`CASES`].
+///
+/// # Errors
+///
+/// What was not as it should be; that the case took longer than a minute; that there is no such case.
+pub async fn run(case: &str, tester: &Tester) -> Result<(), Failure> {
+    let running = async {
+        match case {
+            "empty_unary" => unary::empty(tester).await,
+            "large_unary" => unary::large(tester).await,
+            "very_large_request" => unary::very_large_request(tester).await,
+            "concurrent_large_unary" => unary::concurrent_large(tester).await,
+            "pick_first_unary" => unary::pick_first(tester).await,
+            "client_streaming" => streaming::client(tester).await,
+            "server_streaming" => streaming::server(tester).await,
+            "ping_pong" => streaming::ping_pong(tester).await,
+            "empty_stream" => streaming::empty(tester).await,
+            "half_duplex" => streaming::half_duplex(tester).await,
+            "cancel_after_begin" => endings::cancel_after_begin(tester).await,
+            "cancel_after_first_response" => endings::cancel_after_first_response(tester).await,
+            "timeout_on_sleeping_server" => endings::timeout_on_sleeping_server(tester).await,
+            "status_code_and_message" => endings::status_code_and_message(tester).await,
+            "special_status_message" => endings::special_status_message(tester).await,
+            "unimplemented_method" => endings::unimplemented_method(tester).await,
+            "unimplemented_service" => endings::unimplemented_service(tester).await,
+            "custom_metadata" => metadata::custom(tester).await,
+            other => Err(no_such(other)),
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, running).await;
+    ended.unwrap_or_else(|_| Err(Failure::new(format!("not done after {PATIENCE:?}"))))
+}
+
+fn no_such(case: &str) -> Failure {
+    let not_yet = NOT_YET.iter().find(|(name, _)| *name == case);
+    Failure::new(match not_yet {
+        Some((_, why)) => format!("not yet: {why}"),
+        None => format!(
+            "there is no case named {case:?}; there are {}",
+            CASES.join(", ")
+        ),
+    })
+}

@@ -1,0 +1,222 @@
+//! The server's part of the interoperability tests.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use highball_server::{Code, MetadataMap, Request, Response, ResponseStream, Status, Streaming};
+
+use super::testing::test_service_server::TestService;
+use super::testing::{
+    BoolValue, EchoStatus, Empty, Payload, PayloadType, ResponseParameters, SimpleRequest,
+    SimpleResponse, StreamingInputCallRequest, StreamingInputCallResponse,
+    StreamingOutputCallRequest, StreamingOutputCallResponse,
+};
+use super::{ECHO_INITIAL, ECHO_TRAILING, payload};
+
+/// Implements `grpc.testing.TestService`, as every gRPC implementation does for its interoperability tests.
+#[derive(Clone, Debug)]
+pub struct TestServer {
+    id: String,
+}
+
+impl TestServer {
+    /// A server that calls itself `id` if it is asked.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into() }
+    }
+}
+
+impl TestService for TestServer {
+    async fn empty_call(&self, _: Request<Empty>) -> Result<Response<Empty>, Status> {
+        Ok(Response::new(Empty {}))
+    }
+
+    async fn unary_call(
+        &self,
+        request: Request<SimpleRequest>,
+    ) -> Result<Response<SimpleResponse>, Status> {
+        let echoed = Echoed::of(request.metadata());
+        let message = request.into_message();
+        check_compression(message.expect_compressed.as_ref())?;
+        echoed.check_status(message.response_status.as_ref())?;
+        let server_id = match message.fill_server_id {
+            true => self.id.clone(),
+            false => String::new(),
+        };
+        Ok(echoed.put_around(SimpleResponse {
+            payload: Some(filled(message.response_type, message.response_size)?),
+            server_id,
+            ..SimpleResponse::default()
+        }))
+    }
+
+    async fn cacheable_unary_call(
+        &self,
+        request: Request<SimpleRequest>,
+    ) -> Result<Response<SimpleResponse>, Status> {
+        self.unary_call(request).await
+    }
+
+    async fn streaming_output_call(
+        &self,
+        request: Request<StreamingOutputCallRequest>,
+    ) -> Result<Response<ResponseStream<StreamingOutputCallResponse>>, Status> {
+        let echoed = Echoed::of(request.metadata());
+        let peer = peer(&request);
+        let answers = answers(request.into_message(), peer);
+        Ok(echoed.put_around(answers.boxed()))
+    }
+
+    async fn streaming_input_call(
+        &self,
+        request: Request<Streaming<StreamingInputCallRequest>>,
+    ) -> Result<Response<StreamingInputCallResponse>, Status> {
+        let echoed = Echoed::of(request.metadata());
+        let mut messages = request.into_message();
+        let mut size = 0;
+        while let Some(message) = messages.message().await? {
+            check_compression(message.expect_compressed.as_ref())?;
+            size += message.payload.map_or(0, |payload| payload.body.len());
+        }
+        Ok(echoed.put_around(StreamingInputCallResponse {
+            aggregated_payload_size: i32::try_from(size).unwrap_or(i32::MAX),
+        }))
+    }
+
+    async fn full_duplex_call(
+        &self,
+        request: Request<Streaming<StreamingOutputCallRequest>>,
+    ) -> Result<Response<ResponseStream<StreamingOutputCallResponse>>, Status> {
+        let echoed = Echoed::of(request.metadata());
+        let peer = peer(&request);
+        let answers = request
+            .into_message()
+            .flat_map(move |message| match message {
+                Ok(message) => answers(message, peer.clone()).boxed(),
+                Err(status) => stream::iter([Err(status)]).boxed(),
+            });
+        Ok(echoed.put_around(answers.boxed()))
+    }
+
+    async fn half_duplex_call(
+        &self,
+        request: Request<Streaming<StreamingOutputCallRequest>>,
+    ) -> Result<Response<ResponseStream<StreamingOutputCallResponse>>, Status> {
+        let echoed = Echoed::of(request.metadata());
+        let peer = peer(&request);
+        let mut messages = request.into_message();
+        let mut all = Vec::new();
+        while let Some(message) = messages.message().await? {
+            all.push(message);
+        }
+        let answers = stream::iter(all).flat_map(move |message| answers(message, peer.clone()));
+        Ok(echoed.put_around(answers.boxed()))
+    }
+}
+
+/// The metadata that a client wants back.
+#[derive(Default)]
+struct Echoed {
+    initial: MetadataMap,
+    trailing: MetadataMap,
+}
+
+impl Echoed {
+    fn of(metadata: &MetadataMap) -> Self {
+        let mut echoed = Self::default();
+        // What has come as metadata can go as metadata.
+        if let Some(value) = metadata.get(ECHO_INITIAL) {
+            let _ = echoed.initial.insert(ECHO_INITIAL, value);
+        }
+        if let Some(value) = metadata.get_bin(ECHO_TRAILING) {
+            let _ = echoed.trailing.insert_bin(ECHO_TRAILING, &value);
+        }
+        echoed
+    }
+
+    fn put_around<T>(self, message: T) -> Response<T> {
+        Response::new(message)
+            .with_metadata(self.initial)
+            .with_trailers(self.trailing)
+    }
+
+    /// The status that a client wants, if it is not OK.
+    fn check_status(&self, wanted: Option<&EchoStatus>) -> Result<(), Status> {
+        wanted_status(wanted).map_err(|status| status.with_metadata(self.trailing.clone()))
+    }
+}
+
+fn wanted_status(wanted: Option<&EchoStatus>) -> Result<(), Status> {
+    let Some(wanted) = wanted.filter(|wanted| wanted.code != 0) else {
+        return Ok(());
+    };
+    let code = Code::from_number(wanted.code.into()).unwrap_or(Code::Unknown);
+    Err(Status::new(code, wanted.message.clone()))
+}
+
+/// The responses that one message asks for, each after its pause. A status that it asks for comes at once.
+fn answers(
+    message: StreamingOutputCallRequest,
+    peer: String,
+) -> impl stream::Stream<Item = Result<StreamingOutputCallResponse, Status>> + Send {
+    let wanted = wanted_status(message.response_status.as_ref());
+    let parameters = match wanted {
+        Ok(()) => message.response_parameters.into_iter().map(Ok).collect(),
+        Err(status) => VecDeque::from([Err(status)]),
+    };
+    stream::unfold(parameters, move |mut parameters| {
+        let (kind, peer) = (message.response_type, peer.clone());
+        async move {
+            let next: Result<ResponseParameters, Status> = parameters.pop_front()?;
+            let answer = match next {
+                Ok(parameters) => answer(kind, &parameters, peer).await,
+                Err(status) => Err(status),
+            };
+            Some((answer, parameters))
+        }
+    })
+}
+
+async fn answer(
+    kind: i32,
+    parameters: &ResponseParameters,
+    peer: String,
+) -> Result<StreamingOutputCallResponse, Status> {
+    let pause = u64::try_from(parameters.interval_us).unwrap_or(0);
+    if pause > 0 {
+        tokio::time::sleep(Duration::from_micros(pause)).await;
+    }
+    Ok(StreamingOutputCallResponse {
+        payload: Some(filled(kind, parameters.size)?),
+        peer_socket_address: match parameters.fill_peer_socket_address {
+            true => peer,
+            false => String::new(),
+        },
+    })
+}
+
+fn filled(kind: i32, size: i32) -> Result<Payload, Status> {
+    if PayloadType::try_from(kind).is_err() {
+        return Err(Status::invalid_argument(format!(
+            "payload type {kind} is not known"
+        )));
+    }
+    let size = usize::try_from(size)
+        .map_err(|_| Status::invalid_argument(format!("a payload cannot have {size} bytes")))?;
+    Ok(payload(size))
+}
+
+/// Messages do not come compressed.
+fn check_compression(expected: Option<&BoolValue>) -> Result<(), Status> {
+    match expected {
+        Some(BoolValue { value: true }) => Err(Status::invalid_argument(
+            "the request is not compressed, although it says so",
+        )),
+        Some(BoolValue { value: false }) | None => Ok(()),
+    }
+}
+
+fn peer<T>(request: &Request<T>) -> String {
+    request.peer().map_or_else(String::new, ToString::to_string)
+}

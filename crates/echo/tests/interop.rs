@@ -1,0 +1,204 @@
+//! The interoperability tests between this project's own client and server: every case, in memory and as
+//! programs.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use highball_channel::resolver::{ManualResolver, Resolution};
+use highball_channel::transport::MemoryNetwork;
+use highball_channel::{Channel, Endpoint, MetadataMap};
+use highball_echo::interop::testing::test_service_server::TestServiceServer;
+use highball_echo::interop::{self, CASES, Failure, NOT_YET, Soak, SoakReport, TestServer, Tester};
+use highball_server::Server;
+
+/// A tester and its server, in memory.
+fn tester() -> Tester {
+    let network = MemoryNetwork::new();
+    let service = TestServiceServer::new(TestServer::new("server:1"));
+    let server = Server::builder().add_service(service).build();
+    tokio::spawn(server.serve(network.listen("server:1")));
+    let resolver = ManualResolver::new("test");
+    resolver.update(Resolution::new([Endpoint::from("server:1")]));
+    let channel = Channel::builder("test:///server")
+        .insecure()
+        .resolver(resolver)
+        .connector(network)
+        .build()
+        .expect("the test's choices make sense");
+    Tester::new(channel, MetadataMap::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_case_passes() {
+    for case in CASES {
+        // A thousand large calls take their time where nothing is optimized: the programs are for that.
+        if case != "concurrent_large_unary" {
+            let passed = interop::run(case, &tester()).await;
+            assert_eq!(passed, Ok(()), "{case}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_case_that_is_not_there_says_whether_it_will_be() {
+    for (case, why) in NOT_YET {
+        assert!(!CASES.contains(&case));
+        let failure = interop::run(case, &tester()).await.unwrap_err();
+        assert_eq!(failure.to_string(), format!("not yet: {why}"));
+    }
+    let failure = interop::run("tiny_unary", &tester()).await.unwrap_err();
+    assert!(failure.to_string().starts_with("there is no case named"));
+}
+
+/// A service that answers nothing fails every case but those that want just that.
+#[tokio::test(start_paused = true)]
+async fn no_case_passes_with_a_server_that_answers_nothing() {
+    let network = MemoryNetwork::new();
+    tokio::spawn(Server::builder().build().serve(network.listen("server:1")));
+    let resolver = ManualResolver::new("test");
+    resolver.update(Resolution::new([Endpoint::from("server:1")]));
+    let builder = Channel::builder("test:///server").insecure();
+    let builder = builder.resolver(resolver).connector(network);
+    let tester = Tester::new(builder.build().unwrap(), MetadataMap::new());
+    for case in CASES {
+        let passed = interop::run(case, &tester).await.is_ok();
+        assert_eq!(passed, case.starts_with("unimplemented_"), "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soak_test_makes_all_its_calls_whoever_shares_them() {
+    for workers in [1, 3, 20] {
+        let soak = Soak {
+            workers,
+            request_size: 10,
+            response_size: 10,
+            ..Soak::default()
+        };
+        let tester = tester();
+        let report = soak.run(|| tester.clone()).await;
+        assert_eq!((report.latencies.len(), report.failures.len()), (10, 0));
+        assert_eq!(soak.judge(&report), Ok(()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_soak_test_fails_if_it_runs_out_of_time_or_of_patience() {
+    let slow = Soak {
+        min_interval: Duration::from_secs(4),
+        request_size: 10,
+        response_size: 10,
+        ..Soak::default()
+    };
+    let tester = tester();
+    let report = slow.run(|| tester.clone()).await;
+    let failure = slow.judge(&report).unwrap_err().to_string();
+    let text = "the soak test used up its 10s: 3 of 10 calls were made";
+    assert_eq!(failure, text);
+    let bad = SoakReport {
+        latencies: vec![Duration::from_millis(1); 8],
+        failures: vec![Failure::new("oops"); 2],
+    };
+    let mut soak = Soak::default();
+    let failure = soak.judge(&bad).unwrap_err().to_string();
+    assert_eq!(failure, "2 calls failed, more than 0; the first: oops");
+    soak.max_failures = 2;
+    assert_eq!(soak.judge(&bad), Ok(()));
+}
+
+/// The server as a program.
+struct Running {
+    process: Child,
+    port: String,
+}
+
+impl Running {
+    fn start() -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_interop-server"))
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server is built");
+        let mut lines = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let line = lines.next().expect("a line").expect("which is text");
+        let (_, port) = line.rsplit_once(':').expect("the line ends in a port");
+        Self {
+            port: port.to_owned(),
+            process,
+        }
+    }
+
+    fn client(&self, flags: &[&str]) -> Output {
+        let port = format!("--server_port={}", self.port);
+        let mut client = Command::new(env!("CARGO_BIN_EXE_interop-client"));
+        client.args(["--server_host=127.0.0.1", &port]).args(flags);
+        client.output().expect("the client is built")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn the_programs_take_the_official_flags() {
+    let server = Running::start();
+    for flags in [
+        &["--test_case=large_unary"][..],
+        &["--test_case", "custom_metadata", "--use_tls=false"],
+        &[
+            "--test_case=empty_unary",
+            "--additional_metadata=a:1;b-bin:2;",
+        ],
+        &["--test_case=ping_pong", "--service_config_json={}"],
+        &[
+            "--test_case=rpc_soak",
+            "--soak_iterations=3",
+            "--soak_num_threads=2",
+        ],
+        &[
+            "--test_case=channel_soak",
+            "--soak_iterations=3",
+            "--soak_max_failures=0",
+        ],
+    ] {
+        let output = server.client(flags);
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{flags:?}: {output:?}");
+        assert!(said.trim_end().ends_with(": passed"), "{said}");
+    }
+}
+
+#[test]
+fn a_case_that_fails_says_why_and_fails_the_program() {
+    let server = Running::start();
+    for (flags, text) in [
+        (
+            &["--test_case=nothing"][..],
+            "there is no case named \"nothing\"",
+        ),
+        (
+            &["--test_case=orca_oob"],
+            "not yet: servers do not report load yet",
+        ),
+        (&["--additional_metadata=a"], "\"a\" is no key:value"),
+        (&["--service_config_json=["], "service config"),
+        (
+            &[
+                "--test_case=rpc_soak",
+                "--soak_per_iteration_max_acceptable_latency_ms=0",
+            ],
+            "calls failed, more than 0",
+        ),
+    ] {
+        let output = server.client(flags);
+        assert_eq!(output.status.code(), Some(1), "{flags:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(text), "{flags:?}: {said}");
+    }
+}

@@ -1,0 +1,79 @@
+"""The server of gRPC's interoperability tests, on grpcio (C-core)."""
+
+import concurrent.futures
+import time
+
+import grpc
+
+import interop
+
+
+def echo_metadata(context):
+    metadata = dict(context.invocation_metadata())
+    if interop.ECHO_INITIAL in metadata:
+        context.send_initial_metadata([(interop.ECHO_INITIAL, metadata[interop.ECHO_INITIAL])])
+    if interop.ECHO_TRAILING in metadata:
+        context.set_trailing_metadata([(interop.ECHO_TRAILING, metadata[interop.ECHO_TRAILING])])
+
+
+def echo_status(request, context):
+    if request.response_status.code:
+        code = next(c for c in grpc.StatusCode if c.value[0] == request.response_status.code)
+        context.abort(code, request.response_status.message)
+
+
+def answers(request, context):
+    echo_status(request, context)
+    for parameters in request.response_parameters:
+        time.sleep(parameters.interval_us / 1e6)
+        yield interop.OutputResponse(payload=interop.payload(parameters.size))
+
+
+class Service:
+    def EmptyCall(self, request, context):
+        return interop.Empty()
+
+    def UnaryCall(self, request, context):
+        echo_metadata(context)
+        echo_status(request, context)
+        server_id = "grpcio" if request.fill_server_id else ""
+        return interop.SimpleResponse(
+            payload=interop.payload(request.response_size), server_id=server_id
+        )
+
+    def StreamingInputCall(self, requests, context):
+        size = sum(len(request.payload.body) for request in requests)
+        return interop.InputResponse(aggregated_payload_size=size)
+
+    def StreamingOutputCall(self, request, context):
+        yield from answers(request, context)
+
+    def FullDuplexCall(self, requests, context):
+        echo_metadata(context)
+        for request in requests:
+            yield from answers(request, context)
+
+    def HalfDuplexCall(self, requests, context):
+        for request in list(requests):
+            yield from answers(request, context)
+
+
+def serve(port):
+    service, handlers = Service(), {}
+    for name, kind, request, response in interop.methods():
+        if hasattr(service, name):
+            make = getattr(grpc, f"{kind}_rpc_method_handler")
+            handlers[name] = make(
+                getattr(service, name),
+                request_deserializer=request.FromString,
+                response_serializer=response.SerializeToString,
+            )
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=64))
+    handler = grpc.method_handlers_generic_handler(interop.SERVICE, handlers)
+    server.add_generic_rpc_handlers([handler])
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    server.wait_for_termination()
+
+
+serve(interop.flags("port").port)
