@@ -30,7 +30,7 @@ struct Rope {
 }
 
 impl Bell {
-    /// A bell without a task: it gets one when it is asked whether it has rung.
+    /// A bell without a task.
     pub(crate) fn new() -> Self {
         Self::of(Waker::noop())
     }
@@ -47,12 +47,18 @@ impl Bell {
         }
     }
 
-    /// Whether it has rung since it was asked last: if so, h2 is to be polled in this turn of the task,
-    /// with [`context`](Self::context).
-    pub(crate) fn has_rung(&mut self, task: &Context<'_>) -> bool {
-        if !self.rope.task.will_wake(task.waker()) {
+    /// This task is polled. Says whether it is another one than before: the bell is then a new one.
+    pub(crate) fn follow(&mut self, task: &Context<'_>) -> bool {
+        let has_moved = !self.rope.task.will_wake(task.waker());
+        if has_moved {
             *self = Self::of(task.waker());
         }
+        has_moved
+    }
+
+    /// Whether it has rung since it was asked last: if so, h2 is to be polled in this turn of the task,
+    /// with [`context`](Self::context).
+    pub(crate) fn has_rung(&self) -> bool {
         self.rope.has_rung.swap(false, Ordering::AcqRel)
     }
 
@@ -102,12 +108,15 @@ mod tests {
         let task = Waker::from(Arc::new(Task::default()));
         let cx = Context::from_waker(&task);
         let mut bell = Bell::new();
-        assert!(bell.has_rung(&cx), "h2 is polled in the first turn");
+        assert!(
+            bell.follow(&cx) && bell.has_rung(),
+            "h2 is polled in the first turn"
+        );
         task.wake_by_ref();
-        assert!(!bell.has_rung(&cx));
+        assert!(!bell.has_rung());
         bell.context().waker().wake_by_ref();
-        assert!(bell.has_rung(&cx));
-        assert!(!bell.has_rung(&cx), "once for each time");
+        assert!(bell.has_rung());
+        assert!(!bell.has_rung(), "once for each time");
     }
 
     #[test]
@@ -115,7 +124,8 @@ mod tests {
         let count = Arc::new(Task::default());
         let task = Waker::from(Arc::clone(&count));
         let mut bell = Bell::new();
-        bell.has_rung(&Context::from_waker(&task));
+        bell.follow(&Context::from_waker(&task));
+        assert!(bell.has_rung());
         let kept_by_h2 = bell.context().waker().clone();
         kept_by_h2.wake();
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
@@ -150,7 +160,9 @@ mod tests {
         let tasks = [(); 2].map(|()| Waker::from(Arc::new(Task::default())));
         let [here, there] = tasks.each_ref().map(Context::from_waker);
         let mut bell = Bell::new();
-        assert!(bell.has_rung(&here) && !bell.has_rung(&here));
-        assert!(bell.has_rung(&there) && !bell.has_rung(&there));
+        for task in [here, there] {
+            assert!(bell.follow(&task) && bell.has_rung());
+            assert!(!bell.follow(&task) && !bell.has_rung());
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
 use h2::SendStream;
@@ -43,15 +43,10 @@ pub(super) struct Shared {
     closed: OnceLock<Closed>,
     /// No new streams; set before the task is woken. The task closes when no slot is held.
     draining: AtomicBool,
-    /// What the task is asked for. Held for look-ups and stores only.
-    wish: Mutex<Wish>,
-}
-
-#[derive(Default)]
-struct Wish {
-    close: Option<Status>,
-    /// The task, while it waits.
-    task: Option<Waker>,
+    /// The wish to close at once; set before the task is woken.
+    wish: OnceLock<Status>,
+    /// The task, once it runs. Held to store and to clone it.
+    task: Mutex<Option<Waker>>,
 }
 
 /// What a connection is made of.
@@ -94,7 +89,8 @@ impl Shared {
             lost: parts.lost,
             closed: OnceLock::new(),
             draining: AtomicBool::new(false),
-            wish: Mutex::default(),
+            wish: OnceLock::new(),
+            task: Mutex::default(),
         }
     }
 
@@ -140,7 +136,7 @@ impl Shared {
     }
 
     pub(super) fn close(&self, status: Status) {
-        self.wish().close.get_or_insert(status);
+        let _ = self.wish.set(status);
         self.wake();
     }
 
@@ -162,14 +158,14 @@ impl Shared {
         self.draining.load(Ordering::Acquire) && self.gate.held() == 0
     }
 
-    /// For the task: the wish to close at once, if there is one; else the task is woken for it.
-    pub(super) fn wish_to_close(&self, cx: &Context<'_>) -> Option<Status> {
-        let mut wish = self.wish();
-        match &mut wish.task {
-            Some(task) => task.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        wish.close.take()
+    /// For the task: who is to be woken from here on. It then looks at all that may be wished.
+    pub(super) fn task_is(&self, task: &Waker) {
+        *self.task() = Some(task.clone());
+    }
+
+    /// For the task: the wish to close at once, if there is one.
+    pub(super) fn wish_to_close(&self) -> Option<&Status> {
+        self.wish.get()
     }
 
     pub(super) fn closed(&self) -> Option<&Closed> {
@@ -192,14 +188,14 @@ impl Shared {
     }
 
     fn wake(&self) {
-        let task = self.wish().task.take();
+        let task = self.task().clone();
         if let Some(task) = task {
             task.wake();
         }
     }
 
-    fn wish(&self) -> MutexGuard<'_, Wish> {
-        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -67,10 +67,13 @@ impl ConnectionTask {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
-        if let Some(status) = self.shared.wish_to_close(cx) {
-            return Poll::Ready(Closed::Local(status));
+        if self.bell.follow(cx) {
+            self.shared.task_is(cx.waker());
         }
-        if self.bell.has_rung(cx)
+        if let Some(status) = self.shared.wish_to_close() {
+            return Poll::Ready(Closed::Local(status.clone()));
+        }
+        if self.bell.has_rung()
             && let Poll::Ready(result) = Pin::new(&mut self.h2).poll(&mut self.bell.context())
         {
             let _ = self.tap.poll_flush(cx);
