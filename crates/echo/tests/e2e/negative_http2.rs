@@ -236,6 +236,10 @@ impl Windows {
                 increment,
             } => self.connection += i64::from(*increment),
             Frame::WindowUpdate { increment, .. } => self.stream += i64::from(*increment),
+            Frame::Settings(settings) => {
+                let window = settings.iter().find(|(id, _)| *id == INITIAL_WINDOW_SIZE);
+                self.stream = window.map_or(self.stream, |(_, size)| i64::from(*size));
+            }
             _ => {}
         }
     }

@@ -1,0 +1,49 @@
+//! Named faults, each with what an application may see of it and no more. Faults 1 to 13 are of resolvers and
+//! configs, 68 to 78 of policies and misuse: see `control_plane.rs`, `bad_config.rs`, `hostile.rs` and
+//! `idleness.rs`.
+//!
+//! | fault | test |
+//! |---|---|
+//! | 14 refused | [`connecting`] |
+//! | 15 blackholed-first | `life.rs`: a_blackholed_first_address_costs_250_milliseconds |
+//! | 16 blackholed-all | [`connecting`] |
+//! | 17 unreachable, 18 broken-ipv6 | [`connecting`] |
+//! | 19 accept-then-close, 21 half-settings, 22 http1-server, 23 goaway-before-settings | [`connecting`] |
+//! | 20 mute-server | `life.rs`: a_server_that_sends_no_settings_never_becomes_ready… |
+//! | 24 to 28: TLS | not built |
+//! | 29 emfile-on-connect, 30 uds-vanishes | [`connecting`] |
+//! | 31 wrong-service-behind-port | [`in_flight`] |
+//! | 32 rst-refused | `transparent_retries.rs` |
+//! | 33 rst-cancel, 34 rst-noerror-after-trailers | [`in_flight`] |
+//! | 34 rst-noerror-before-trailers, 36 rst-mid-message | `negative_http2.rs` |
+//! | 35 rst-mid-headers | [`in_flight`] |
+//! | 37 end-stream-on-data, 38 truncated-then-ok-trailers | `statuses.rs` |
+//! | 39 one-byte-at-a-time | [`in_flight`] |
+//! | 40 reordered-tiny-frames | `negative_http2.rs`: data_frame_padding |
+//! | 41 tcp-rst | [`in_flight`] |
+//! | 42 half-open, 43 one-way-partition | keepalive is not built; `simulation.rs` has partitions |
+//! | 44 peer-zero-window | [`flow`] |
+//! | 45 unread-stream | `cancellation.rs`: a_stream_that_nobody_reads_holds_up_no_other_call |
+//! | 46 max-streams-lowered, 47 window-shrinks-negative | [`flow`] |
+//! | 48 data-before-headers and others | [`in_flight`] |
+//! | 49 settings-flood, ping-flood, 1xx-flood | [`in_flight`], transport's `wire/limits.rs` |
+//! | 50 oversize-initial-metadata | [`in_flight`], transport's `wire/statuses.rs`, also of trailers |
+//! | 51 stream-id-exhaustion | [`flow`] |
+//! | 52 late-data-after-cancel | transport's `wire/flow.rs`: e4_e17_ten_thousand_cancelled_calls… |
+//! | 53 goaway-graceful-inflight, 58 goaway-then-close, 59 goaway-during-handshake | [`goaway`] |
+//! | 54 goaway-races-pick, 55 goaway-lower-last-id | [`goaway`], `transparent_retries.rs` |
+//! | 56 goaway-twice | [`goaway`], transport's `wire/goaway.rs` |
+//! | 57 goaway-too-many-pings | keepalive is not built |
+//! | 60 max-connection-age, 62 server-sigstop | connection age and keepalive are not built |
+//! | 61 rolling-restart-graceful | `restarts.rs`; with a kill: `simulation.rs` |
+//! | 63 slow-accept | [`connecting`] |
+//! | 64 server-overload | the server's `quota.rs` |
+//! | 65 graceful-stop-with-stuck-stream | the server's `stopping.rs`: grace_ends_what_does_not_end_by_itself |
+//! | 66 client-ignores-drain-ping | the server's `stopping.rs`: a_client_that_never_acknowledges… |
+//! | 67 cert-rotation-live | TLS is not built |
+
+mod connecting;
+mod flow;
+mod goaway;
+mod in_flight;
+mod network;

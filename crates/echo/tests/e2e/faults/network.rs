@@ -1,0 +1,137 @@
+//! A network that fails where a test wants it to, and remembers who was tried when.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use highball_channel::Address;
+use highball_channel::transport::{BoxIo, Connector, Io, MemoryNetwork};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+/// Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct FaultyNetwork {
+    under: MemoryNetwork,
+    faults: Arc<Mutex<Faults>>,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    /// The error that connecting to an address fails with.
+    errors: BTreeMap<String, io::ErrorKind>,
+    tried: Vec<(String, Instant)>,
+    is_slow: bool,
+}
+
+impl FaultyNetwork {
+    pub(super) fn over(under: &MemoryNetwork) -> Self {
+        Self {
+            under: under.clone(),
+            faults: Arc::default(),
+        }
+    }
+
+    /// Connecting to this address fails at once.
+    pub(super) fn fail(&self, address: &str, error: io::ErrorKind) {
+        self.faults().errors.insert(address.to_owned(), error);
+    }
+
+    /// No address fails by itself any more.
+    pub(super) fn heal(&self) {
+        self.faults().errors.clear();
+    }
+
+    /// From here on connections pass one byte at a time.
+    pub(super) fn slow_down(&self) {
+        self.faults().is_slow = true;
+    }
+
+    /// The addresses in the order in which they were tried.
+    pub(super) fn tried(&self) -> Vec<String> {
+        let tried = &self.faults().tried;
+        tried.iter().map(|(address, _)| address.clone()).collect()
+    }
+
+    /// The seconds between one attempt at an address and the next.
+    pub(super) fn gaps(&self, address: &str) -> Vec<f64> {
+        let tried = &self.faults().tried;
+        let times: Vec<_> = tried
+            .iter()
+            .filter(|(tried, _)| tried == address)
+            .map(|(_, at)| *at)
+            .collect();
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        gaps.map(|gap| gap.as_secs_f64()).collect()
+    }
+
+    fn faults(&self) -> std::sync::MutexGuard<'_, Faults> {
+        self.faults
+            .lock()
+            .expect("no test panics while it holds it")
+    }
+}
+
+impl Connector for FaultyNetwork {
+    fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
+        let (error, is_slow) = {
+            let mut faults = self.faults();
+            let name = address.text().to_owned();
+            let error = faults.errors.get(&name).copied();
+            faults.tried.push((name, Instant::now()));
+            (error, faults.is_slow)
+        };
+        Box::pin(async move {
+            if let Some(error) = error {
+                return Err(error.into());
+            }
+            let io = self.under.connect(address).await?;
+            Ok(if is_slow { Box::new(OneByte(io)) } else { io })
+        })
+    }
+}
+
+/// Passes one byte at a time, in both directions.
+struct OneByte(BoxIo);
+
+impl Io for OneByte {
+    fn peer(&self) -> Address {
+        self.0.peer()
+    }
+}
+
+impl AsyncRead for OneByte {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        let mut one = ReadBuf::new(&mut byte);
+        let polled = Pin::new(&mut self.0).poll_read(cx, &mut one);
+        out.put_slice(one.filled());
+        polled
+    }
+}
+
+impl AsyncWrite for OneByte {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let one = &bytes[..bytes.len().min(1)];
+        Pin::new(&mut self.0).poll_write(cx, one)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
