@@ -128,7 +128,8 @@ impl ServerConnection {
 
     /// Polls h2 if something has happened for it, and writes what it has written.
     fn poll_turn(&mut self, task: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {
-        if self.bell.has_rung(task) {
+        self.bell.follow(task);
+        if self.bell.has_rung() {
             let bell = self.bell.context().waker().clone();
             let accepted = self.poll_accept(&mut Context::from_waker(&bell));
             if accepted.is_ready() {
