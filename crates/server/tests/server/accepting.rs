@@ -7,10 +7,12 @@ use std::time::Duration;
 use crate::support::client::Client;
 use crate::support::raw::{self, GOAWAY};
 use crate::support::{Lab, NAME, Seen, World, settle};
+use bytes::{Buf as _, BytesMut};
 use futures::future::BoxFuture;
 use highball_core::Address;
 use highball_server::{Listener, Server};
 use highball_transport::{BoxIo, MemoryListener, MemoryNetwork};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::Instant;
 
 /// Fails as it is told to, then accepts.
@@ -221,4 +223,21 @@ async fn a_server_on_tcp_answers_and_frees_its_port() {
     server.graceful_stop().await;
     serving.await.unwrap().unwrap();
     highball_server::bind(address).await.map(|_| ()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_preface_is_there_is_answered_in_one_write() {
+    let world = World::new();
+    let mut client = raw::Peer::connect(&world.network).await;
+    let mut bytes = BytesMut::with_capacity(4096);
+    client.io.read_buf(&mut bytes).await.unwrap();
+    let mut kinds = Vec::new();
+    while let Some(length) = bytes.get(1..3).map(|mut length| length.get_u16()) {
+        kinds.push((bytes[3], bytes[4]));
+        bytes.advance(9 + usize::from(length));
+    }
+    let settings = [(raw::SETTINGS, 0), (raw::SETTINGS, raw::ACK)];
+    assert_eq!(kinds[..2], settings, "{kinds:?}");
+    drop(client);
+    world.end().await;
 }

@@ -130,11 +130,14 @@ async fn preface(
 
 fn poll_settings(h2: &mut H2, handle: &TapHandle, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let polled = Pin::new(h2).poll(cx);
-    let _ = handle.poll_flush(cx);
     let facts = handle.facts();
+    if polled.is_pending() && facts.settings_seen() {
+        // Their acknowledgement is left to the connection's task, to be written with the first calls.
+        return Poll::Ready(Ok(()));
+    }
+    let _ = handle.poll_flush(cx);
     match polled {
         Poll::Ready(result) => Poll::Ready(Err(not_http2(facts, result.err()))),
-        Poll::Pending if facts.settings_seen() => Poll::Ready(Ok(())),
         Poll::Pending if handle.is_write_broken() => Poll::Ready(Err(not_http2(facts, None))),
         Poll::Pending => Poll::Pending,
     }

@@ -28,6 +28,13 @@ use crate::tap::{Tap, TapHandle, WireEnd};
 /// How long what is left to write, or to read, may take once one direction has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// How many turns of the scheduler a flush waits.
+const EVERY_FLUSH: u8 = 1;
+
+/// The same for the first: the connection's owner takes a turn to let calls know of it, and they take the
+/// next. The acknowledgement of the server's SETTINGS then leaves with them, not by itself.
+const FIRST_FLUSH: u8 = 2;
+
 pub(super) struct ConnectionTask {
     h2: client::Connection<Tap, Bytes>,
     tap: TapHandle,
@@ -36,8 +43,8 @@ pub(super) struct ConnectionTask {
     bell: Bell,
     /// The limit that the gate goes by.
     limit: u32,
-    /// What h2 wrote in the turn before waits to be flushed in this one.
-    is_flush_due: bool,
+    /// How many turns what h2 has written still waits for company.
+    turns_to_flush: u8,
     /// Runs since the wire ended in one direction.
     last_words: Option<Pin<Box<Sleep>>>,
 }
@@ -54,7 +61,7 @@ impl ConnectionTask {
             tap,
             shared,
             bell: Bell::new(),
-            is_flush_due: false,
+            turns_to_flush: FIRST_FLUSH,
             last_words: None,
         }
     }
@@ -90,11 +97,11 @@ impl ConnectionTask {
     /// Writes what h2 has written, one turn of the scheduler later: calls that are ready to go meanwhile
     /// leave in the same write.
     fn flush(&mut self, cx: &mut Context<'_>) {
-        if !self.is_flush_due && self.tap.has_unwritten() {
-            self.is_flush_due = true;
+        if self.turns_to_flush > 0 && self.tap.has_unwritten() {
+            self.turns_to_flush -= 1;
             cx.waker().wake_by_ref();
         } else {
-            self.is_flush_due = false;
+            self.turns_to_flush = EVERY_FLUSH;
             // h2 may be waiting for the byte stream, too, which wakes only the last who asked.
             let _ = self.tap.poll_flush(&mut self.bell.context());
         }

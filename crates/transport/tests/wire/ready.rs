@@ -8,9 +8,13 @@ use highball_testkit::peer::{Frame, Peer};
 use highball_transport::MemoryNetwork;
 use highball_transport::client::{ClientOptions, ConnectStage, connect};
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::rig::{Rig, message, settle};
+use crate::rig::{Rig, head, message, settle};
+
+/// The frame, whole.
+const SETTINGS_ACK: &[u8] = &[0, 0, 0, 4, 1, 0, 0, 0, 0];
 
 /// What connecting says to a server that does this and then closes.
 async fn connect_to(bytes: &'static [u8]) -> (ConnectStage, String) {
@@ -126,4 +130,49 @@ async fn headers_and_a_small_message_leave_in_one_write_and_end_the_stream() {
         panic!("{frames:?}");
     };
     assert_eq!(*data, Frame::data(1, message(b"hi"), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_call_takes_the_acknowledgement_of_settings_along() {
+    let network = MemoryNetwork::new();
+    let mut listener = network.listen("server");
+    // As in a channel: one task connects, one lets calls know, one makes the call.
+    let (connected, ready) = oneshot::channel();
+    let (published, picked) = oneshot::channel();
+    tokio::spawn(async move {
+        let options = ClientOptions::default();
+        let connecting = connect(&network, &Address::from("server"), &options).await;
+        connected.send(connecting.unwrap()).unwrap();
+    });
+    tokio::spawn(async move { published.send(ready.await.unwrap()).unwrap() });
+    let calling = tokio::spawn(async move {
+        let (connection, end) = picked.await.unwrap();
+        let slot = connection.slot().await.unwrap();
+        let (mut send, recv) = connection.open(slot, head()).unwrap();
+        send.send(message(b"hi"), true).await.unwrap();
+        (recv, connection, end)
+    });
+    let mut peer = Peer::silent(listener.accept().await.unwrap());
+    peer.read_preface().await;
+    peer.frame().await;
+    peer.send(Frame::Settings(vec![])).await;
+    let mut bytes = BytesMut::with_capacity(4096);
+    let mut wire = peer.into_io();
+    while !bytes.windows(9).any(|bytes| bytes == SETTINGS_ACK) {
+        bytes.clear();
+        wire.read_buf(&mut bytes).await.unwrap();
+    }
+    let frames: Vec<_> = std::iter::from_fn(|| Frame::decode(&mut bytes)).collect();
+    assert!(
+        matches!(
+            frames[..],
+            [
+                Frame::SettingsAck,
+                Frame::Headers { .. },
+                Frame::Data { .. }
+            ]
+        ),
+        "{frames:?}"
+    );
+    drop(calling.await.unwrap());
 }
