@@ -140,7 +140,7 @@ impl IncomingCall {
             connection,
         } = self;
         let timeout = incoming.head.timeout();
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = timeout.and_then(|timeout| incoming.arrived.checked_add(timeout));
         let timer = pin!(None);
         let (mut attendant, input) = Attendant::of(*incoming, limits, connection, deadline, timer);
         let ending = match attendant.attend(pin!(work(input))).await {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::client::framed;
+use crate::support::client::{framed, request};
 use crate::support::raw::{self, CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, RST_STREAM};
 use crate::support::{World, settle};
 
@@ -84,6 +84,26 @@ async fn a_handler_that_outlives_its_call_holds_its_place() {
         waited.elapsed()
     );
     assert_eq!(world.seen.most(), 1);
+    drop((client, first));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_of_a_call_that_waits_for_its_place_counts_from_its_arrival() {
+    let world = World::with(|builder| builder.max_concurrent_streams(1));
+    let client = world.client().await;
+    let mut first = client.start("RunOn").await;
+    first
+        .send
+        .send_data(framed(&"hi".to_owned()), true)
+        .unwrap();
+    settle().await;
+    first.send.send_reset(h2::Reason::CANCEL);
+    settle().await;
+    let second = request("Context").header("grpc-timeout", "12S");
+    let reply = client.send_all(second, [framed(&String::new())]).await;
+    let known = reply.message::<String>();
+    assert!(known.contains("Some(2.0"), "{known}");
     drop((client, first));
     world.end().await;
 }

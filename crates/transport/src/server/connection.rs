@@ -9,6 +9,7 @@ use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
 use highball_core::Peer;
 use http::Request;
+use tokio::time::Instant;
 
 use super::admission::{Refusal, admit};
 use super::drain::{Drain, Due, SettingsAck};
@@ -47,6 +48,8 @@ pub struct ServerConnection {
 pub struct Incoming {
     /// What the client's headers say.
     pub head: CallHead,
+    /// When they, or what came with them, were read.
+    pub arrived: Instant,
     /// The client's messages.
     pub receiver: Receiver,
     /// The reply.
@@ -221,6 +224,7 @@ impl ServerConnection {
             // Boxed once, for it changes hands often on its way to its handler.
             Ok(head) => Some(Box::new(Incoming {
                 head,
+                arrived: facts.last_read(),
                 receiver: Receiver::new(body),
                 responder: Responder::new(respond, parts.headers, Arc::clone(facts)),
                 permit: self.place.take()?,

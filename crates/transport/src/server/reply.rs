@@ -1,7 +1,5 @@
 //! Headers and trailers of a reply, as PROTOCOL-HTTP2 writes them.
 
-use std::sync::LazyLock;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use highball_core::{Code, MetadataMap, Status};
@@ -50,20 +48,9 @@ pub(super) fn refusal(http: StatusCode, headers: HeaderMap, status: Status) -> R
     response
 }
 
-/// The trailers of nearly every call. To clone them costs less than to look for a place in an empty map.
-static OK: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let mut fields = HeaderMap::with_capacity(1);
-    put(&mut fields, Code::Ok, "");
-    fields
-});
-
 /// Adds the end of a call that went well to its trailers, or to the headers of a reply that has
 /// nothing else.
 pub(super) fn put_ok(fields: &mut HeaderMap, metadata: MetadataMap) {
-    if fields.is_empty() && metadata.is_empty() {
-        fields.clone_from(&OK);
-        return;
-    }
     put_metadata(fields, metadata);
     put(fields, Code::Ok, "");
 }

@@ -137,7 +137,6 @@ impl Facts {
     }
 
     /// When bytes last came from the peer: any bytes are a sign of life.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for keepalive"))]
     pub(crate) fn last_read(&self) -> Instant {
         self.created + Duration::from_micros(self.last_read.load(Ordering::Relaxed))
     }
