@@ -11,6 +11,7 @@ use highball_channel::{Channel, Endpoint, MetadataMap};
 use highball_echo::interop::testing::test_service_server::TestServiceServer;
 use highball_echo::interop::{self, CASES, Failure, NOT_YET, Soak, SoakReport, TestServer, Tester};
 use highball_server::Server;
+use highball_testkit::certificates::Authority;
 
 /// A tester and its server, in memory.
 fn tester() -> Tester {
@@ -115,8 +116,13 @@ struct Running {
 
 impl Running {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_interop-server"))
             .arg("--port=0")
+            .args(flags)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server is built");
@@ -171,6 +177,41 @@ fn the_programs_take_the_official_flags() {
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{flags:?}: {output:?}");
         assert!(said.trim_end().ends_with(": passed"), "{said}");
+    }
+}
+
+#[test]
+fn the_programs_speak_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (ca, certificate, key) = (path("ca.pem"), path("server.pem"), path("server.key"));
+    let authority = Authority::new("test CA");
+    let issued = authority.issue(&["foo.test.google.fr"]);
+    for (file, text) in [
+        (&ca, authority.pem()),
+        (&certificate, &issued.chain),
+        (&key, &issued.key),
+    ] {
+        std::fs::write(file, text).unwrap();
+    }
+    let server = Running::start_with(&[
+        "--use_tls=true",
+        &format!("--tls_cert_file={certificate}"),
+        &format!("--tls_key_file={key}"),
+    ]);
+    let ca_file = format!("--ca_file={ca}");
+    let named = "--server_host_override=foo.test.google.fr";
+    let flags = ["--use_tls=true", "--use_test_ca=true", &ca_file, named];
+    let output = server.client(&flags);
+    assert!(output.status.success(), "{output:?}");
+    for (flags, why) in [
+        (&[][..], "plaintext"),
+        (&["--use_tls", named][..], "an unknown CA"),
+        (&["--use_tls", &ca_file][..], "another name"),
+        (&["--use_tls", "--use_test_ca", named][..], "no CA"),
+    ] {
+        let output = server.client(flags);
+        assert_eq!(output.status.code(), Some(1), "{why}: {output:?}");
     }
 }
 

@@ -2,11 +2,17 @@
 
 const assert = require("assert");
 const { once } = require("events");
+const { readFileSync } = require("fs");
 const { grpc, testing, flags, payload, ECHO_INITIAL, ECHO_TRAILING } = require("./interop");
 
 const address = `${flags.server_host}:${flags.server_port}`;
-const credentials = grpc.credentials.createInsecure();
-const client = new testing.TestService(address, credentials);
+const isSecure = flags.use_tls === "true";
+const credentials = isSecure
+  ? grpc.credentials.createSsl(readFileSync(flags.ca_file))
+  : grpc.credentials.createInsecure();
+const name = flags.server_host_override;
+const options = isSecure ? { "grpc.ssl_target_name_override": name } : {};
+const client = new testing.TestService(address, credentials, options);
 const { UNKNOWN, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED } = grpc.status;
 
 const REQUESTS = [27182, 8, 1828, 45904];
@@ -172,7 +178,7 @@ const cases = {
   unimplemented_method: () => expectStatus(unary("UnimplementedCall", {}), UNIMPLEMENTED),
 
   unimplemented_service: () => {
-    const other = new testing.UnimplementedService(address, credentials);
+    const other = new testing.UnimplementedService(address, credentials, options);
     return expectStatus(unary("UnimplementedCall", {}, undefined, other), UNIMPLEMENTED);
   },
 

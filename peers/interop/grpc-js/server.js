@@ -1,5 +1,6 @@
 // The server of gRPC's interoperability tests, on grpc-js.
 
+const { readFileSync } = require("fs");
 const { grpc, testing, flags, payload, ECHO_INITIAL, ECHO_TRAILING } = require("./interop");
 
 const pause = (microseconds) =>
@@ -82,7 +83,12 @@ const service = {
 process.on("uncaughtException", (error) => console.error(error));
 const server = new grpc.Server();
 server.addService(testing.TestService.service, service);
-const credentials = grpc.ServerCredentials.createInsecure();
+const secure = () =>
+  grpc.ServerCredentials.createSsl(null, [
+    { private_key: readFileSync(flags.tls_key_file), cert_chain: readFileSync(flags.tls_cert_file) },
+  ]);
+const credentials =
+  flags.use_tls === "true" ? secure() : grpc.ServerCredentials.createInsecure();
 server.bindAsync(`127.0.0.1:${flags.port}`, credentials, (error) => {
   if (error) throw error;
 });

@@ -1,5 +1,6 @@
 """The client of gRPC's interoperability tests, on grpcio (C-core). The exit code says whether the case passed."""
 
+import pathlib
 import queue
 
 import grpc
@@ -179,6 +180,17 @@ class Stub:
             setattr(self, name, call)
 
 
-flags = interop.flags("server_host", "server_port", "test_case")
-with grpc.insecure_channel(f"{flags.server_host}:{flags.server_port}") as channel:
+def connect(flags):
+    address = f"{flags.server_host}:{flags.server_port}"
+    if flags.use_tls != "true":
+        return grpc.insecure_channel(address)
+    credentials = grpc.ssl_channel_credentials(pathlib.Path(flags.ca_file).read_bytes())
+    options = [("grpc.ssl_target_name_override", flags.server_host_override)]
+    return grpc.secure_channel(address, credentials, options)
+
+
+flags = interop.flags(
+    "server_host", "server_port", "server_host_override", "use_tls", "ca_file", "test_case"
+)
+with connect(flags) as channel:
     globals()[flags.test_case](Stub(channel))

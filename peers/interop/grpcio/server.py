@@ -1,6 +1,7 @@
 """The server of gRPC's interoperability tests, on grpcio (C-core)."""
 
 import concurrent.futures
+import pathlib
 import time
 
 import grpc
@@ -58,7 +59,7 @@ class Service:
             yield from answers(request, context)
 
 
-def serve(port):
+def serve(flags):
     service, handlers = Service(), {}
     for name, kind, request, response in interop.methods():
         if hasattr(service, name):
@@ -71,9 +72,14 @@ def serve(port):
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=64))
     handler = grpc.method_handlers_generic_handler(interop.SERVICE, handlers)
     server.add_generic_rpc_handlers([handler])
-    server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{flags.port}"
+    if flags.use_tls == "true":
+        pair = [pathlib.Path(file).read_bytes() for file in (flags.tls_key_file, flags.tls_cert_file)]
+        server.add_secure_port(address, grpc.ssl_server_credentials([pair]))
+    else:
+        server.add_insecure_port(address)
     server.start()
     server.wait_for_termination()
 
 
-serve(interop.flags("port").port)
+serve(interop.flags("port", "use_tls", "tls_cert_file", "tls_key_file"))

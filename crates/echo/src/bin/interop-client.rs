@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use clap::{ArgAction, Parser};
-use highball_channel::{Channel, MetadataMap};
+use highball_channel::{Channel, ChannelBuilder, MetadataMap};
 use highball_echo::interop::{self, Failure, Soak, Tester};
 
 /// Goes through one case of gRPC's interoperability tests.
@@ -107,11 +107,11 @@ async fn main() -> Result<(), Failure> {
 
 impl Flags {
     fn channel(&self) -> Result<Channel, Failure> {
-        if self.use_tls || self.use_test_ca || self.ca_file.is_some() {
-            return Err(Failure::new("not yet: TLS"));
-        }
         let target = format!("{}:{}", self.server_host, self.server_port);
-        let mut builder = Channel::builder(target).insecure();
+        let mut builder = match self.use_tls {
+            true => self.secure(Channel::builder(target))?,
+            false => Channel::builder(target).insecure(),
+        };
         if let Some(json) = &self.service_config_json {
             builder = builder
                 .disable_service_config()
@@ -123,6 +123,27 @@ impl Flags {
         builder
             .build()
             .map_err(|error| Failure::new(error.to_string()))
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure(&self, builder: ChannelBuilder) -> Result<ChannelBuilder, Failure> {
+        use highball_channel::{Certificates, TlsChannelCredentials, TlsError};
+
+        let failed = |error: TlsError| Failure::new(error.to_string());
+        let tls = TlsChannelCredentials::builder();
+        let tls = match &self.ca_file {
+            Some(file) => tls.roots(Certificates::from_pem_file(file).map_err(failed)?),
+            None if self.use_test_ca => {
+                return Err(Failure::new("--use_test_ca needs the test CA's --ca_file"));
+            }
+            None => tls.native_roots(),
+        };
+        Ok(builder.credentials(tls.build().map_err(failed)?))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&self, _: ChannelBuilder) -> Result<ChannelBuilder, Failure> {
+        Err(Failure::new("--use_tls needs a build with --features tls"))
     }
 
     fn metadata(&self) -> Result<MetadataMap, Failure> {

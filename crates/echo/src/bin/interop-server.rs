@@ -11,8 +11,8 @@
 use clap::{ArgAction, Parser};
 use highball_echo::interop::testing::test_service_server::TestServiceServer;
 use highball_echo::interop::{self, Failure, TestServer};
-use highball_server::Server;
 use highball_server::reflection::Descriptors;
+use highball_server::{Server, ServerBuilder};
 
 /// Serves gRPC's interoperability tests.
 #[derive(Debug, Parser)]
@@ -38,9 +38,6 @@ struct Flags {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let flags = Flags::parse();
-    if flags.use_tls || flags.tls_cert_file.is_some() || flags.tls_key_file.is_some() {
-        return Err(Failure::new("not yet: TLS"));
-    }
     let failed = |error: &dyn std::error::Error| Failure::new(error.to_string());
     let listener = highball_server::bind(format!("{}:{}", flags.host, flags.port)).await;
     let listener = listener.map_err(|error| failed(&error))?;
@@ -49,8 +46,33 @@ async fn main() -> Result<(), Failure> {
     let descriptors =
         Descriptors::decode([interop::DESCRIPTORS]).map_err(|error| failed(&error))?;
     let service = TestServiceServer::new(TestServer::new(address.to_string()));
-    let server = Server::builder()
+    let mut server = Server::builder()
         .add_service(service)
         .reflection(descriptors);
+    if flags.use_tls {
+        server = flags.secure(server)?;
+    }
     server.serve(listener).await.map_err(|error| failed(&error))
+}
+
+impl Flags {
+    #[cfg(feature = "tls")]
+    fn secure(&self, server: ServerBuilder) -> Result<ServerBuilder, Failure> {
+        use highball_server::{Identity, TlsError, TlsServerCredentials};
+
+        let failed = |error: TlsError| Failure::new(error.to_string());
+        let (Some(certificate), Some(key)) = (&self.tls_cert_file, &self.tls_key_file) else {
+            return Err(Failure::new(
+                "--use_tls needs --tls_cert_file and --tls_key_file",
+            ));
+        };
+        let identity = Identity::from_pem_files(certificate, key).map_err(failed)?;
+        let credentials = TlsServerCredentials::new(identity).map_err(failed)?;
+        Ok(server.credentials(credentials))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&self, _: ServerBuilder) -> Result<ServerBuilder, Failure> {
+        Err(Failure::new("--use_tls needs a build with --features tls"))
+    }
 }
