@@ -10,7 +10,7 @@
 //! | 17 unreachable, 18 broken-ipv6 | [`connecting`] |
 //! | 19 accept-then-close, 21 half-settings, 22 http1-server, 23 goaway-before-settings | [`connecting`] |
 //! | 20 mute-server | `life.rs`: a_server_that_sends_no_settings_never_becomes_ready… |
-//! | 24 to 28: TLS | not built |
+//! | 24 to 28: TLS | `tests/tls` |
 //! | 29 emfile-on-connect, 30 uds-vanishes | [`connecting`] |
 //! | 31 wrong-service-behind-port | [`in_flight`] |
 //! | 32 rst-refused | `transparent_retries.rs` |
@@ -40,7 +40,7 @@
 //! | 64 server-overload | the server's `quota.rs` |
 //! | 65 graceful-stop-with-stuck-stream | the server's `stopping.rs`: grace_ends_what_does_not_end_by_itself |
 //! | 66 client-ignores-drain-ping | the server's `stopping.rs`: a_client_that_never_acknowledges… |
-//! | 67 cert-rotation-live | TLS is not built |
+//! | 67 cert-rotation-live | `tests/tls` |
 
 mod connecting;
 mod flow;

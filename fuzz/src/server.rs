@@ -1,0 +1,71 @@
+//! A server, and a client that says anything.
+
+use std::time::Duration;
+
+use highball_channel::Channel;
+use highball_echo::{EchoClient, EchoRequest, EchoServer, EchoWithAddress};
+use highball_server::Server;
+use highball_testkit::peer::PREFACE;
+use highball_testkit::{LeakCheck, alive_tasks};
+use highball_transport::{Connector as _, MemoryNetwork};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::paused;
+
+const NAME: &str = "server:1";
+
+/// What a client says: with an even first byte, behind its preface.
+pub fn server_vs_bytes(data: &[u8]) {
+    let Some((first, bytes)) = data.split_first() else {
+        return;
+    };
+    let opening = if first % 2 == 0 { PREFACE } else { b"" };
+    paused(said(&[opening, bytes].concat(), usize::from(*first)));
+}
+
+async fn said(bytes: &[u8], cut: usize) {
+    let leaks = LeakCheck::start();
+    let network = MemoryNetwork::new();
+    let service = EchoServer::new(EchoWithAddress::new(NAME));
+    let server = Server::builder().add_service(service).build();
+    let serving = tokio::spawn(server.clone().serve(network.listen(NAME)));
+    let mut io = network.connect(&NAME.into()).await.expect("it listens");
+    let talking = async {
+        for piece in bytes.chunks(cut.max(1)) {
+            // The server may have enough of it before it has all.
+            if io.write_all(piece).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let _ = io.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = io.read_to_end(&mut answer).await;
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), talking).await;
+    ended.expect("the server reads, and closes");
+    drop(io);
+    serves(&network).await;
+    server.stop().await;
+    serving
+        .await
+        .expect("it does not panic")
+        .expect("it served");
+    leaks.finish().await;
+    assert_eq!((network.open_connections(NAME), alive_tasks()), (0, 0));
+}
+
+/// The next client is served.
+async fn serves(network: &MemoryNetwork) {
+    let channel = Channel::builder(format!("passthrough:///{NAME}"))
+        .insecure()
+        .connector(network.clone())
+        .build()
+        .expect("a legal target");
+    let message = "on".to_owned();
+    let reply = EchoClient::new(channel.clone())
+        .unary_echo(EchoRequest { message })
+        .await;
+    assert!(reply.is_ok(), "{reply:?}");
+    channel.close().await;
+}
