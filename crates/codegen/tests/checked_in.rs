@@ -1,7 +1,8 @@
 //! The code that is checked in is what the generator makes of its `.proto` files.
 //!
 //! `BLESS=1 cargo test -p highball-codegen --test checked_in` writes it anew. The test is here and not beside
-//! the code, so that it runs also while that code does not compile.
+//! the code, so that it runs also while that code does not compile; but for what channel and server are made of,
+//! which the tests of this crate need.
 
 use std::env;
 use std::fs;

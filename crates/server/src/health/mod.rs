@@ -37,6 +37,9 @@ const MOST_LISTED: usize = 100;
 /// services are not known until they are [set](Self::set). All methods may be called from anywhere, at any
 /// time; none blocks.
 ///
+/// A `Watch` lasts until its client ends it, which gRPC's clients do when they hear that the server stops. A
+/// graceful stop waits for others as it does for any call: until its grace is over.
+///
 /// ```
 /// use highball_server::Server;
 /// use highball_server::health::{HealthService, ServingStatus};
