@@ -13,6 +13,7 @@ use http::uri::Authority;
 use tokio::sync::{mpsc, watch};
 
 use crate::activity::Activity;
+use crate::call_credentials::{AnyCallCredentials, CallCredentials};
 use crate::channel::{Channel, Handle};
 use crate::driver::{Configs, Driver, Setup, Shared};
 use crate::picker_slot::PickerSlot;
@@ -50,6 +51,7 @@ const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct ChannelBuilder {
     target: String,
     credentials: Option<Credentials>,
+    call_credentials: Vec<AnyCallCredentials>,
     resolvers: ResolverRegistry,
     resolver_options: ResolverOptions,
     policies: Registry,
@@ -74,6 +76,11 @@ pub enum BuildError {
     /// No credentials were chosen.
     #[error("no transport security set: call .credentials(…), or .insecure() for plaintext")]
     NoCredentials,
+    /// What is secret would travel in plaintext.
+    #[error(
+        "the call credentials require transport level security: choose .credentials(…) in place of .insecure()"
+    )]
+    InsecureCallCredentials,
     /// Calls are to go to one name, and connections are to be secured for another.
     #[error(
         "the channel's authority is {authority:?}, but its credentials are for {server_name:?}"
@@ -100,6 +107,7 @@ impl ChannelBuilder {
         Self {
             target,
             credentials: None,
+            call_credentials: Vec::new(),
             resolvers: ResolverRegistry::builtin(),
             resolver_options: ResolverOptions::default(),
             policies: Registry::builtin(),
@@ -125,6 +133,13 @@ impl ChannelBuilder {
     /// own.
     pub fn credentials(mut self, credentials: impl ChannelCredentials) -> Self {
         self.credentials = Some(Credentials::Secure(Arc::new(credentials)));
+        self
+    }
+
+    /// Gives every call these credentials as well: see [`CallCredentials`].
+    pub fn call_credentials(mut self, credentials: impl CallCredentials) -> Self {
+        let credentials = AnyCallCredentials::new(credentials);
+        self.call_credentials.push(credentials);
         self
     }
 
@@ -218,6 +233,14 @@ impl ChannelBuilder {
         let runtime = tokio::runtime::Handle::try_current()?;
         let (target, factory) = self.resolvers.find(&self.target)?;
         let credentials = self.credentials.ok_or(BuildError::NoCredentials)?;
+        if matches!(credentials, Credentials::Insecure)
+            && self
+                .call_credentials
+                .iter()
+                .any(AnyCallCredentials::requires_security)
+        {
+            return Err(BuildError::InsecureCallCredentials);
+        }
         let default = self.service_config.as_deref();
         let default = default
             .map(|json| ServiceConfig::parse(json, &self.policies))
@@ -254,7 +277,12 @@ impl ChannelBuilder {
         let (states, seen) = watch::channel(ConnectivityState::Idle);
         runtime.spawn(Driver::new(shared.clone(), setup, inbox, states).run());
         Ok(Channel::new(Handle::new(
-            shared, driver, seen, canonical, authority,
+            shared,
+            driver,
+            seen,
+            canonical,
+            authority,
+            self.call_credentials,
         )))
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::activity::Activity;
 use crate::builder::ChannelBuilder;
 use crate::call::{self, Method, Request, Streaming};
+use crate::call_credentials::AnyCallCredentials;
 use crate::driver::{Message as ToDriver, Shared};
 use crate::picker_slot::PickerSlot;
 
@@ -41,6 +42,8 @@ pub(crate) struct Handle {
     states: watch::Receiver<ConnectivityState>,
     target: String,
     authority: Authority,
+    /// Those of every call.
+    call_credentials: Vec<AnyCallCredentials>,
 }
 
 impl Channel {
@@ -213,6 +216,7 @@ impl Handle {
         states: watch::Receiver<ConnectivityState>,
         target: String,
         authority: Authority,
+        call_credentials: Vec<AnyCallCredentials>,
     ) -> Self {
         Self {
             shared,
@@ -220,6 +224,7 @@ impl Handle {
             states,
             target,
             authority,
+            call_credentials,
         }
     }
 
@@ -229,6 +234,10 @@ impl Handle {
 
     pub(crate) fn activity(&self) -> &Activity {
         &self.shared.activity
+    }
+
+    pub(crate) fn call_credentials(&self) -> &[AnyCallCredentials] {
+        &self.call_credentials
     }
 
     pub(crate) fn target(&self) -> &str {

@@ -27,6 +27,14 @@
 //! # }
 //! ```
 //!
+//! # Securing it
+//!
+//! With the feature `tls-ring` or `tls-aws-lc`, `.credentials(TlsChannelCredentials::new()?)` in place of
+//! `.insecure()` is TLS; `tls-native-roots` and `tls-webpki-roots` say which authorities are there to be
+//! trusted. [`LocalCredentials`] are for what stays on the machine, [`ChannelCredentials`] for ways of one's
+//! own. [`CallCredentials`] give calls a token, which never travels in plaintext. Whom a call was answered by
+//! is in [`Response::peer`].
+//!
 //! # Extending it
 //!
 //! A resolver is a [`resolver::Lookup`] behind [`resolver::Polling`], in a dozen lines; a policy is a
@@ -75,9 +83,11 @@ mod activity;
 mod picker_slot;
 
 mod call;
+mod call_credentials;
 
 pub use builder::{BuildError, ChannelBuilder};
 pub use call::{CallOptions, Method, Request, Streaming};
+pub use call_credentials::{BearerToken, CallCredentials, CallCredentialsError, RequestInfo};
 pub use channel::Channel;
 pub use futures_core::Stream;
 pub use highball_core::{

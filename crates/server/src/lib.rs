@@ -57,6 +57,11 @@
 //! [`health`] tells clients and probes which services take calls; [`reflection`] tells tools what there is to
 //! call.
 //!
+//! # Its clients
+//!
+//! With the feature `tls-ring` or `tls-aws-lc`, [`ServerBuilder::credentials`] takes `TlsServerCredentials`,
+//! which may ask clients for certificates, too. A handler finds who its client is in [`Request::peer`].
+//!
 //! # What it logs
 //!
 //! Events of the target `server`, with fields. `error`: a handler, a service or a connection's task panicked.

@@ -7,6 +7,7 @@ use highball_core::{Code, MetadataMap, Status};
 use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, SendHalf};
 
 use super::{Call, Deadline};
+use crate::call_credentials::RequestInfo;
 use crate::picker_slot::Picked;
 
 /// An open stream, and who wants to know what becomes of it.
@@ -46,6 +47,16 @@ impl Call {
         mut picked: Picked,
     ) -> Result<Result<(SendHalf, Attempt), Picked>, Status> {
         let connection = picked.connection.clone();
+        let credentials = match self.has_credentials() {
+            false => None,
+            true => match Box::pin(self.credentials(&connection)).await {
+                Ok(metadata) => Some(metadata),
+                Err(status) => {
+                    Finish(picked.done.take()).failed(&status, Reached::Nothing);
+                    return Err(status);
+                }
+            },
+        };
         let waiting = || {
             format!(
                 "waiting for a stream on the connection to {}",
@@ -59,7 +70,7 @@ impl Call {
         let Ok(slot) = slot else {
             return Ok(Err(picked));
         };
-        let head = self.head(&connection, picked.metadata.as_deref())?;
+        let head = self.head(&connection, credentials, picked.metadata.as_deref())?;
         let finish = Finish(picked.done.take());
         match connection.open(slot, head) {
             Ok((send, receive)) => Ok(Ok((
@@ -81,6 +92,7 @@ impl Call {
     fn head(
         &self,
         connection: &Connection,
+        credentials: Option<MetadataMap>,
         picked: Option<&MetadataMap>,
     ) -> Result<RequestHead, Status> {
         let authority = self.authority.as_ref();
@@ -92,10 +104,38 @@ impl Call {
         head.timeout = self.deadline.remaining();
         head.max_receive_message = self.max_response_bytes;
         head.metadata = self.metadata.clone();
+        if let Some(mut metadata) = credentials {
+            metadata.merge(head.metadata);
+            head.metadata = metadata;
+        }
         if let Some(picked) = picked {
             head.metadata.merge(picked.clone());
         }
         Ok(head)
+    }
+}
+
+impl Call {
+    fn has_credentials(&self) -> bool {
+        self.credentials.is_some() || !self.channel.call_credentials().is_empty()
+    }
+
+    /// What the credentials of the channel, then those of the call add to its metadata.
+    async fn credentials(&self, connection: &Connection) -> Result<MetadataMap, Status> {
+        let authority = self.authority.as_ref().unwrap_or(connection.authority());
+        let info = RequestInfo::new(authority.as_str(), self.method.path(), connection.peer());
+        let mut metadata = MetadataMap::new();
+        for credentials in self
+            .channel
+            .call_credentials()
+            .iter()
+            .chain(&self.credentials)
+        {
+            let waiting = || "waiting for call credentials".to_owned();
+            let fetched = pin!(credentials.metadata(&info));
+            metadata.merge(self.deadline.limit(fetched, waiting).await??);
+        }
+        Ok(metadata)
     }
 }
 

@@ -33,6 +33,7 @@ use highball_core::{MetadataMap, Status};
 use highball_transport::framing;
 use http::uri::Authority;
 
+use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
 
 pub(crate) use deadline::Deadline;
@@ -50,6 +51,8 @@ pub(crate) struct Call {
     metadata: MetadataMap,
     /// The call's own, before that of its server and the channel's.
     authority: Option<Authority>,
+    /// The call's own, beside those of the channel.
+    credentials: Option<AnyCallCredentials>,
     wait_for_ready: bool,
     deadline: Deadline,
     max_request_bytes: usize,
@@ -74,6 +77,7 @@ impl Call {
             method: method.clone(),
             metadata,
             authority: options.authority.map(authority).transpose()?,
+            credentials: options.credentials,
             wait_for_ready: options
                 .wait_for_ready
                 .or(config.wait_for_ready)

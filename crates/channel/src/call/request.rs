@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use highball_core::{InvalidMetadata, MetadataMap};
 
+use crate::call_credentials::{AnyCallCredentials, CallCredentials};
+
 /// What holds for one call, where it differs from its method's config and the channel's defaults.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CallOptions {
     /// The longest the call may take, from its start to its status, waiting included. The method
@@ -20,6 +22,8 @@ pub struct CallOptions {
     pub max_request_bytes: Option<usize>,
     /// The largest response message, in bytes; 4 MiB if neither this nor the method config says.
     pub max_response_bytes: Option<usize>,
+    /// Set by [`Request::with_credentials`].
+    pub(crate) credentials: Option<AnyCallCredentials>,
 }
 
 /// A request: a message, or a stream of messages, with metadata and options.
@@ -62,6 +66,13 @@ impl<T> Request<T> {
     #[must_use]
     pub fn with_wait_for_ready(mut self, wait: bool) -> Self {
         self.options.wait_for_ready = Some(wait);
+        self
+    }
+
+    /// Gives the call credentials, beside those of its channel.
+    #[must_use]
+    pub fn with_credentials(mut self, credentials: impl CallCredentials) -> Self {
+        self.options.credentials = Some(AnyCallCredentials::new(credentials));
         self
     }
 

@@ -2,6 +2,7 @@
 //! that stands still, so that every handshake is the real one and nothing takes time.
 
 mod authority;
+mod call_credentials;
 mod local;
 mod peers;
 mod refused;
