@@ -87,6 +87,7 @@ impl Incoming {
         facts: &Facts,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        self.unread = 0..0;
         if self.buffer.len() != self.piece {
             self.buffer = vec![0; self.piece];
         }

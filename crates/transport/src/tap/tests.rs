@@ -50,6 +50,25 @@ async fn facts_are_there_before_the_bytes_are_handed_on() {
     assert_eq!(facts.goaway().unwrap().debug[..], *b"max_age");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_after_a_burst_and_a_quiet_time_ends_well() {
+    let (mut tap, _handle, mut peer) = pair(Role::Client).await;
+    peer.write_all(&SETTINGS).await.unwrap();
+    let burst = frame(0, 0, 1, &vec![0; 60_000]);
+    for _ in 0..4 {
+        peer.write_all(&burst).await.unwrap();
+        let mut all = vec![0; burst.len()];
+        tap.read_exact(&mut all).await.unwrap();
+    }
+    tap.read_exact(&mut [0; SETTINGS.len()]).await.unwrap();
+    for _ in 0..2 {
+        let quiet = tokio::time::timeout(Duration::from_secs(1), tap.read_u8());
+        assert!(quiet.await.is_err());
+    }
+    drop(peer);
+    assert_eq!(tap.read(&mut [0; 64]).await.unwrap(), 0);
+}
+
 #[tokio::test]
 async fn writes_are_gathered_until_the_flush_and_only_then_count_as_sent() {
     let (mut tap, handle, mut peer) = pair(Role::Server).await;
