@@ -15,7 +15,7 @@
 //! | [`grpc_message`] | a text is shown as percent-decoding says |
 //! | [`grpc_timeout`] | a time that is sent on is not shorter |
 //! | [`status_trailers`] | only `grpc-status: 0` is OK |
-//! | [`target`] | a target that is accepted is accepted again as it is shown |
+//! | [`target`] | it names its scheme in lower case, and an authority that a header may carry |
 //! | [`service_config`] | a config is accepted or refused with a text |
 //! | [`client_vs_bytes`], [`server_vs_bytes`] | as [`frames`], and the server serves the next client |
 //!

@@ -80,9 +80,11 @@ pub fn target(data: &[u8]) {
     };
     match Target::parse(text) {
         Ok(target) => {
-            let shown = target.to_string();
-            let again = Target::parse(&shown).expect("it was a target before");
-            assert_eq!(again.to_string(), shown);
+            let scheme = target.scheme();
+            assert!(!scheme.is_empty() && !scheme.contains(|c: char| c.is_ascii_uppercase()));
+            assert!(target.to_string().starts_with(scheme));
+            let authority = target.default_authority();
+            assert!(authority.bytes().all(|byte| byte.is_ascii_graphic()));
         }
         Err(bad) => assert!(!bad.to_string().is_empty()),
     }
@@ -93,7 +95,6 @@ pub fn service_config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let _ = std::hint::black_box(text.len());
     match ServiceConfig::parse(text, &Registry::builtin()) {
         Ok(config) => assert!(!config.policy().name().is_empty()),
         Err(bad) => assert!(!bad.to_string().is_empty()),
