@@ -9,18 +9,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Who allocates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub enum End {
+    /// The client, or whatever is measured.
     Client = 1,
+    /// The server, or whatever is not.
     Server = 2,
 }
 
 /// What one end has done so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Count {
+pub struct Count {
     /// How often it has allocated. A reallocation counts as one allocation.
-    pub(crate) allocations: i64,
+    pub allocations: i64,
     /// The bytes it has allocated and not freed, as it asked for them.
-    pub(crate) live: i64,
+    pub live: i64,
 }
 
 /// Threads that are neither client nor server, the client's, the server's.
@@ -33,11 +35,12 @@ thread_local! {
 
 impl End {
     /// From here on this thread works for this end.
-    pub(crate) fn begin(self) {
+    pub fn begin(self) {
         END.set(self as usize);
     }
 
-    pub(crate) fn count(self) -> Count {
+    /// What this end has done so far, on all its threads.
+    pub fn count(self) -> Count {
         Count {
             allocations: ALLOCATIONS[self as usize].load(Ordering::Relaxed),
             live: LIVE[self as usize].load(Ordering::Relaxed),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use futures::stream::{self, StreamExt};
+use futures::future::try_join_all;
 
 use crate::{Echo, Failure, Peer, PingPong, Result};
 
@@ -19,8 +19,9 @@ const FIRST_CHANNELS: usize = 20;
 /// Channels that count.
 const CHANNELS: usize = 1_000;
 
-/// How many are opened together.
-const AT_A_TIME: usize = 100;
+/// How many are opened together. So few share the waker of their task: with one for each, wakers that a stack
+/// keeps would keep the harness's memory, too.
+const AT_A_TIME: usize = 20;
 
 /// Longer than either end has something to do after the last reply.
 const SETTLING: Duration = Duration::from_millis(500);
@@ -73,14 +74,13 @@ impl<P: Peer> Kept<P> {
     async fn add_channels(&mut self, count: usize) -> Result<usize> {
         let port = self.port;
         self.peers.reserve(count);
-        let channels = (0..count).map(|_| async move {
-            let peer = P::connect(port).await?;
-            peer.unary(message()).await?;
-            Ok::<_, Failure>(peer)
-        });
-        let mut channels = stream::iter(channels).buffer_unordered(AT_A_TIME);
-        while let Some(peer) = channels.next().await {
-            self.peers.push(peer?);
+        for _ in 0..count / AT_A_TIME {
+            let channels = [(); AT_A_TIME].map(|()| async move {
+                let peer = P::connect(port).await?;
+                peer.unary(message()).await?;
+                Ok::<_, Failure>(peer)
+            });
+            self.peers.extend(try_join_all(channels).await?);
         }
         Ok(count)
     }
@@ -88,17 +88,15 @@ impl<P: Peer> Kept<P> {
     async fn add_streams(&mut self) -> Result<usize> {
         let count = self.peers.len() * STREAMS_PER_CONNECTION;
         self.conversations.reserve(count);
-        let streams = (0..count).map(|index| {
-            let peer = self.peers[index % self.peers.len()].clone();
-            async move {
-                let mut conversation = peer.ping_pong().await?;
-                conversation.round(message()).await?;
-                Ok::<_, Failure>(conversation)
+        for peer in &self.peers {
+            for _ in 0..STREAMS_PER_CONNECTION / AT_A_TIME {
+                let streams = [(); AT_A_TIME].map(|()| async {
+                    let mut conversation = peer.ping_pong().await?;
+                    conversation.round(message()).await?;
+                    Ok::<_, Failure>(conversation)
+                });
+                self.conversations.extend(try_join_all(streams).await?);
             }
-        });
-        let mut streams = stream::iter(streams).buffer_unordered(AT_A_TIME);
-        while let Some(conversation) = streams.next().await {
-            self.conversations.push(conversation?);
         }
         Ok(count)
     }

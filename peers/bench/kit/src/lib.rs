@@ -23,11 +23,12 @@ mod server;
 
 pub use allocations::{Ends, count_allocations};
 pub use client::client;
-pub use counting::Counting;
+pub use counting::{Count, Counting, End};
 pub use kept::Thing;
 pub use message::{Echo, requests};
 pub use meter::Meter;
 pub use options::{ClientOptions, Kind, Runtime};
 pub use peer::{Failure, Peer, PingPong, Result};
-pub use report::Report;
+pub use process::thread_cpu_seconds;
+pub use report::{ControlReport, Report};
 pub use server::server;

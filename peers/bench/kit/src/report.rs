@@ -22,3 +22,28 @@ pub struct Report {
     /// The server's resident memory at the end.
     pub server_rss_kib: u64,
 }
+
+/// What the control plane costs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ControlReport {
+    /// Nanoseconds of a pick among 100 READY subchannels, from one thread.
+    pub pick_ns: f64,
+    /// The same on each of two threads that pick at once.
+    pub pick_ns_two_threads: f64,
+    /// Allocations of a pick.
+    pub pick_allocations: f64,
+    /// Milliseconds from an update of 10 000 endpoints to its acknowledgement.
+    pub update_ms: f64,
+    /// Generations that were published meanwhile.
+    pub update_generations: u64,
+    /// Bytes that the channel holds with one endpoint.
+    pub bytes_with_one: i64,
+    /// With 10 000.
+    pub bytes_with_many: i64,
+    /// With one again.
+    pub bytes_after_shrinking: i64,
+    /// The share of a core that 1 000 subchannels cost of which one in ten goes away and comes back each second.
+    pub flapping_cores: f64,
+    /// Connections that came back meanwhile, a second.
+    pub flaps_per_second: f64,
+}

@@ -68,12 +68,20 @@ impl fmt::Display for Cell {
         write!(
             f,
             "{kind} {size}, {} calls, {} conn.",
-            self.calls, self.connections
+            self.calls, self.connections,
         )?;
         match self.runtime {
             Runtime::Current => Ok(()),
             Runtime::Multi => f.write_str(", threads"),
         }
+    }
+}
+
+/// Fifty clients of one thread, a thousand calls open.
+fn crowd() -> Cell {
+    Cell {
+        connections: 50,
+        ..Cell::new(Kind::Unary, 32, 1_000)
     }
 }
 
@@ -86,6 +94,7 @@ pub(crate) fn quick() -> Vec<Cell> {
         Cell::new(Kind::Unary, 1024, 128),
         Cell::new(Kind::Unary, 64 * 1024, 16),
         Cell::new(Kind::Bidi, 32, 16),
+        crowd(),
         Cell::new(Kind::ServerStream, 4, 1),
         Cell::new(Kind::ServerStream, 1024, 1),
         Cell::new(Kind::ServerStream, 64 * 1024, 1),
@@ -116,6 +125,7 @@ pub(crate) fn all() -> Vec<Cell> {
             ..Cell::new(Kind::Unary, 32, calls)
         });
     }
+    cells.push(crowd());
     cells.push(Cell::new(Kind::Bidi, 32, 1));
     cells.extend(quick().into_iter().filter(|cell| cell.kind != Kind::Unary));
     cells

@@ -11,14 +11,19 @@
 mod budget;
 mod callgrind;
 mod cell;
+mod control;
 mod counts;
+mod footprint;
+mod lost;
 mod machine;
 mod options;
 mod profile;
 mod program;
+mod results;
 mod rounds;
 mod stack;
 mod table;
+mod targets;
 
 use std::process::ExitCode;
 
@@ -26,6 +31,7 @@ use bench_kit::Result;
 use clap::Parser;
 
 use crate::options::{Command, Options};
+use crate::results::Results;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -44,20 +50,12 @@ fn main() -> ExitCode {
 
 fn compare(options: &Options) -> Result<()> {
     let pairs = options.pairs()?;
-    let (stacks, skipped) = stack::built(&pairs)?;
-    let cells = if options.quick {
-        cell::quick()
-    } else {
-        cell::all()
-    };
-    let wanted = |cell: &cell::Cell| cell.to_string().contains(&options.only);
-    let cells: Vec<_> = cells.into_iter().filter(wanted).collect();
-    let measured = rounds::run(&stacks, &cells, options)?;
-    let page = table::page(&measured, &pairs, &skipped);
+    let results = Results::measure(options, &pairs)?;
+    let page = table::page(&results, &pairs);
     println!("{page}");
     let folder = stack::folder()?;
     let (json, markdown) = (folder.join("results.json"), folder.join("results.md"));
-    std::fs::write(&json, serde_json::to_string_pretty(&measured)?)?;
+    std::fs::write(&json, serde_json::to_string_pretty(&results)?)?;
     std::fs::write(&markdown, page)?;
     eprintln!("written: {} and {}", json.display(), markdown.display());
     Ok(())

@@ -4,8 +4,7 @@ use bench_kit::Result;
 use clap::{Args, Parser, Subcommand};
 
 /// Pairs whose ratios are of interest unless others are asked for.
-const PAIRS: &str =
-    "highball/rawh2,highball/tonic,highball/grpc-go,tonic/rawh2,grpc-go/rawh2,floor/rawh2";
+const PAIRS: &str = "highball/rawh2,highball/tonic,highball/grpc-go,highball/grpc,tonic/rawh2,grpc-go/rawh2,floor/rawh2";
 
 /// Measures gRPC stacks beside one another.
 #[derive(Debug, Parser)]
@@ -16,13 +15,13 @@ pub(crate) struct Options {
     /// The ratios to report, as `a/b,c/d`; the stacks in them are the ones that run.
     #[arg(long, default_value = PAIRS)]
     pairs: String,
-    /// Only work whose name contains this: `unary 32 B`, `stream`.
+    /// Only work whose name contains this: `unary 32 B`, `stream`, `counts`, `kept`, `lost`, `control`.
     #[arg(long, default_value = "")]
-    pub(crate) only: String,
+    only: String,
     /// How many rounds; 3 if quick, otherwise 7.
     #[arg(long)]
     rounds: Option<usize>,
-    /// How long each client is measured; 0.4 if quick, otherwise 1.5.
+    /// How long each client is measured; 0.3 if quick, otherwise 0.8.
     #[arg(long)]
     seconds: Option<f64>,
     #[command(subcommand)]
@@ -69,8 +68,18 @@ impl Options {
         self.rounds.unwrap_or(if self.quick { 3 } else { 7 })
     }
 
+    /// How often a client reads a stream of tiny messages for a second.
+    pub(crate) fn streams_of_tiny_messages(&self) -> usize {
+        if self.quick { 5 } else { 20 }
+    }
+
+    /// Whether work of that name is asked for.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        name.contains(&self.only)
+    }
+
     pub(crate) fn seconds(&self) -> f64 {
-        self.seconds.unwrap_or(if self.quick { 0.4 } else { 1.5 })
+        self.seconds.unwrap_or(if self.quick { 0.3 } else { 0.8 })
     }
 }
 

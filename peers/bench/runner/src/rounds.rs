@@ -6,20 +6,9 @@ use bench_kit::{Report, Result};
 use serde::Serialize;
 
 use crate::cell::Cell;
-use crate::machine::{self, Machine};
 use crate::options::Options;
 use crate::program::{Server, measure};
 use crate::stack::Stack;
-
-/// Everything that was measured, and where.
-#[derive(Debug, Serialize)]
-pub(crate) struct Measured {
-    pub(crate) machine: Machine,
-    pub(crate) command: String,
-    pub(crate) rounds: usize,
-    pub(crate) seconds: f64,
-    pub(crate) cells: Vec<MeasuredCell>,
-}
 
 /// One kind of work, done by every stack that can.
 #[derive(Debug, Serialize)]
@@ -36,20 +25,11 @@ pub(crate) struct MeasuredStack {
 }
 
 /// Measures every cell.
-pub(crate) fn run(stacks: &[Stack], cells: &[Cell], options: &Options) -> Result<Measured> {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    Ok(Measured {
-        machine: machine::describe(),
-        command: format!("peers/bench/run {}", arguments.join(" "))
-            .trim_end()
-            .to_owned(),
-        rounds: options.rounds(),
-        seconds: options.seconds(),
-        cells: cells
-            .iter()
-            .map(|cell| measure_cell(stacks, cell, options))
-            .collect(),
-    })
+pub(crate) fn run(stacks: &[Stack], cells: &[Cell], options: &Options) -> Vec<MeasuredCell> {
+    let measured = cells.iter();
+    measured
+        .map(|cell| measure_cell(stacks, cell, options))
+        .collect()
 }
 
 fn measure_cell(stacks: &[Stack], cell: &Cell, options: &Options) -> MeasuredCell {

@@ -35,6 +35,11 @@ impl Stack {
         })
     }
 
+    /// Whether it has a program that counts: what is not written in Rust has none.
+    pub(crate) fn counts(&self) -> bool {
+        folder().is_ok_and(|folder| folder.join(format!("{}-allocations", self.name)).exists())
+    }
+
     /// The floor moves messages and knows no streams.
     pub(crate) fn has_streams(&self) -> bool {
         self.name != "floor"

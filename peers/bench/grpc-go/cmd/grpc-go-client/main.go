@@ -25,6 +25,7 @@ var (
 	messages    = flag.Uint("messages", 1000, "how many messages a stream has")
 	seconds     = flag.Float64("seconds", 1, "how long to measure")
 	warmup      = flag.Float64("warmup", 0.3, "how long to work before measuring")
+	kept        = flag.String("keep", "", "keeps parked-streams or idle-channels, and reports by how much that made both ends grow")
 	threads     = flag.String("runtime", "current", "current: one thread runs Go code; multi: as many as there are processors")
 )
 
@@ -45,6 +46,10 @@ func main() {
 	if *threads == "current" {
 		runtime.GOMAXPROCS(1)
 	}
+	if *kept != "" {
+		show(keep(*kept))
+		os.Exit(0)
+	}
 	channels := make([]*grpc.ClientConn, *connections)
 	for i := range channels {
 		channels[i] = connect()
@@ -61,7 +66,7 @@ func main() {
 	took, count := time.Since(started), done.Load()-before
 	recording.Store(false)
 	clientAfter, otherAfter := used("self"), used(server)
-	line, err := json.Marshal(report{
+	show(report{
 		Calls:        count,
 		Seconds:      took.Seconds(),
 		P50:          quantile(50),
@@ -71,11 +76,14 @@ func main() {
 		ClientMemory: clientAfter.rss,
 		ServerMemory: otherAfter.rss,
 	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(string(line))
 	os.Exit(0)
+}
+
+// show prints one line of JSON.
+func show(what any) {
+	line, err := json.Marshal(what)
+	check(err)
+	fmt.Println(string(line))
 }
 
 // connect makes a channel as users do, with round_robin as Highball's has.

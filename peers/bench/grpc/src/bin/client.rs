@@ -1,0 +1,7 @@
+//! The client program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bench_kit::client::<bench_grpc::Client>()
+}
