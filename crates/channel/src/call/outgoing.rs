@@ -9,16 +9,20 @@
 //!
 //! A call is committed once anything of the response has come, or once more has been sent than is kept:
 //! from then on an attempt that fails is the call's failure.
+//!
+//! The two share one small struct and not a channel for each direction: a stream may be parked for hours,
+//! and then what it holds is all that counts. What was kept goes with the commitment.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use highball_core::Status;
 use highball_transport::client::SendHalf;
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 /// How many bytes of sent messages are kept for another attempt (gRFC A6).
@@ -27,79 +31,28 @@ const REPLAY_LIMIT: usize = 256 * 1024;
 /// The owner's end of a [`Pump`]: hands it streams, hears how it ended. Dropping it stops the pump.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// Closed once the call is committed.
-    attempts: Option<mpsc::UnboundedSender<SendHalf>>,
-    /// How sending ended: well, or with the status of a request that fails the call. `None` once known.
-    ended: Option<oneshot::Receiver<Result<(), Status>>>,
+    shared: Arc<Shared>,
     task: AbortHandle,
 }
 
-impl Outgoing {
-    /// Sends the messages of `source`, each framed or refused, on a task of its own.
-    pub(super) fn pump<S>(source: S) -> Self
-    where
-        S: Stream<Item = Result<Bytes, Status>> + Send + 'static,
-    {
-        let (attempts, inbox) = mpsc::unbounded_channel();
-        let (end, ended) = oneshot::channel();
-        let pump = Pump {
-            attempts: inbox,
-            replay: Replay::default(),
-        };
-        let task = tokio::spawn(async move {
-            // A call that is over does not care.
-            let _ = end.send(pump.run(source).await);
-        });
-        Self {
-            attempts: Some(attempts),
-            ended: Some(ended),
-            task: task.abort_handle(),
-        }
-    }
-
-    /// Whether another attempt can be given all that was sent so far.
-    pub(super) fn can_replay(&self) -> bool {
-        self.attempts
-            .as_ref()
-            .is_some_and(|attempts| !attempts.is_closed())
-    }
-
-    /// Sends on this stream from now on, from the first message.
-    pub(super) fn send_on(&self, half: SendHalf) {
-        if let Some(attempts) = &self.attempts {
-            // It may wait behind one that has ended before the pump came to it.
-            let _ = attempts.send(half);
-        }
-    }
-
-    /// The status of a request that fails the call, if it has come to that.
-    pub(super) fn poll_failure(&mut self, cx: &mut Context<'_>) -> Option<Status> {
-        let Poll::Ready(ended) = Pin::new(self.ended.as_mut()?).poll(cx) else {
-            return None;
-        };
-        self.ended = None;
-        // The pump says how it ended, unless the application's stream has panicked.
-        ended
-            .unwrap_or_else(|_| Err(Status::internal("the request stream panicked")))
-            .err()
-    }
-
-    /// There will be no other attempt.
-    pub(super) fn commit(&mut self) {
-        self.attempts = None;
-    }
+/// What the two ends share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Locked for a look or a change, never while anybody is woken.
+    state: Mutex<State>,
 }
 
-impl Drop for Outgoing {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// The task that sends.
-struct Pump {
-    attempts: mpsc::UnboundedReceiver<SendHalf>,
-    replay: Replay,
+#[derive(Debug, Default)]
+struct State {
+    /// The stream of an attempt that the pump has not begun with.
+    next: Option<SendHalf>,
+    /// What another attempt would begin with; `None` once there will be no other.
+    replay: Option<Replay>,
+    /// How sending ended: well, or with the status of a request that fails the call.
+    ended: Option<Result<(), Status>>,
+    /// Whom to wake: the pump while it waits for a stream or a message, the owner while it reads.
+    pump: Option<Waker>,
+    owner: Option<Waker>,
 }
 
 /// What was sent before the call is committed.
@@ -109,88 +62,216 @@ struct Replay {
     bytes: usize,
 }
 
-/// Why a stream is not sent on any more.
-enum Interrupted {
-    /// It takes no more messages.
-    Stopped,
-    /// Another attempt has begun.
-    Superseded(SendHalf),
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sending has ended, for the first reason given.
+    fn end(&self, ended: Result<(), Status>) {
+        let mut state = self.state();
+        state.ended.get_or_insert(ended);
+        state.replay = None;
+        let owner = state.owner.take();
+        drop(state);
+        owner.into_iter().for_each(Waker::wake);
+    }
 }
 
-impl Pump {
-    async fn run<S>(mut self, source: S) -> Result<(), Status>
+impl Outgoing {
+    /// Sends the messages of `source`, each framed or refused, on a task of its own.
+    pub(super) fn pump<S>(source: S) -> Self
     where
-        S: Stream<Item = Result<Bytes, Status>>,
+        S: Stream<Item = Result<Bytes, Status>> + Unpin + Send + 'static,
     {
-        let mut source = pin!(source);
-        let mut exhausted = false;
-        let mut next = self.attempts.recv().await;
-        while let Some(mut half) = next {
-            next = match self
-                .send_all(&mut half, source.as_mut(), &mut exhausted)
-                .await?
-            {
-                Ok(()) => self.attempts.recv().await,
-                Err(Interrupted::Stopped) => self.attempts.recv().await,
-                Err(Interrupted::Superseded(half)) => Some(half),
-            };
+        let shared = Arc::new(Shared::default());
+        shared.state().replay = Some(Replay::default());
+        let mut pump = Pump {
+            shared: Arc::clone(&shared),
+            source,
+            is_exhausted: false,
+        };
+        // Borrowed, the pump is in the task once; moved, it would be there twice.
+        let task = tokio::spawn(async move {
+            let ended = pump.run().await;
+            pump.shared.end(ended);
+        });
+        Self {
+            shared,
+            task: task.abort_handle(),
+        }
+    }
+
+    /// Whether another attempt can be given all that was sent so far.
+    pub(super) fn can_replay(&self) -> bool {
+        self.shared.state().replay.is_some()
+    }
+
+    /// Sends on this stream from now on, from the first message.
+    pub(super) fn send_on(&self, half: SendHalf) {
+        let mut state = self.shared.state();
+        // One that has ended before the pump came to it makes room.
+        let superseded = state.next.replace(half);
+        let pump = state.pump.take();
+        drop(state);
+        drop(superseded);
+        pump.into_iter().for_each(Waker::wake);
+    }
+
+    /// The status of a request that fails the call, if it has come to that.
+    pub(super) fn poll_failure(&mut self, cx: &mut Context<'_>) -> Option<Status> {
+        let mut state = self.shared.state();
+        match &mut state.ended {
+            Some(ended) => mem::replace(ended, Ok(())).err(),
+            None => {
+                remember(&mut state.owner, cx);
+                None
+            }
+        }
+    }
+
+    /// There will be no other attempt.
+    pub(super) fn commit(&mut self) {
+        let mut state = self.shared.state();
+        let kept = state.replay.take();
+        let pump = state.pump.take();
+        drop(state);
+        drop(kept);
+        pump.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Whoever is polled is woken, and is mostly the one who was polled before.
+fn remember(waker: &mut Option<Waker>, cx: &Context<'_>) {
+    if !waker
+        .as_ref()
+        .is_some_and(|known| known.will_wake(cx.waker()))
+    {
+        *waker = Some(cx.waker().clone());
+    }
+}
+
+/// The task that sends.
+struct Pump<S> {
+    shared: Arc<Shared>,
+    source: S,
+    /// The source has no more messages.
+    is_exhausted: bool,
+}
+
+/// What a pump that has a stream does next.
+enum Next {
+    Send(Bytes),
+    /// There are no more messages.
+    Finish,
+    /// Another attempt has begun.
+    Leave,
+}
+
+impl<S> Pump<S>
+where
+    S: Stream<Item = Result<Bytes, Status>> + Unpin,
+{
+    async fn run(&mut self) -> Result<(), Status> {
+        while let Some(half) = poll_fn(|cx| self.poll_stream(cx)).await {
+            self.send_all(half).await?;
         }
         Ok(())
     }
 
-    /// Sends what was kept, then what the application has to say.
-    async fn send_all<S>(
-        &mut self,
-        half: &mut SendHalf,
-        mut source: Pin<&mut S>,
-        exhausted: &mut bool,
-    ) -> Result<Result<(), Interrupted>, Status>
-    where
-        S: Stream<Item = Result<Bytes, Status>>,
-    {
-        let kept = self.replay.messages.clone();
-        let last = kept.len().saturating_sub(1);
-        for (index, message) in kept.into_iter().enumerate() {
-            let end = *exhausted && index == last;
-            if half.send(message, end).await.is_err() {
-                return Ok(Err(Interrupted::Stopped));
+    /// The stream of the newest attempt; `None` when there will be no other.
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<SendHalf>> {
+        let mut state = self.shared.state();
+        if let Some(half) = state.next.take() {
+            return Poll::Ready(Some(half));
+        }
+        if state.replay.is_none() {
+            return Poll::Ready(None);
+        }
+        remember(&mut state.pump, cx);
+        Poll::Pending
+    }
+
+    /// Sends what was kept, then what the application has to say, until the stream takes no more or another
+    /// attempt begins.
+    async fn send_all(&mut self, mut half: SendHalf) -> Result<(), Status> {
+        // Taken at once: it is due to this stream even if the call is committed meanwhile.
+        let mut kept = self.kept().into_iter();
+        while let Some(message) = kept.next() {
+            let is_end = kept.len() == 0 && self.is_exhausted;
+            if half.send(message, is_end).await.is_err() {
+                return Ok(());
             }
         }
-        while !*exhausted {
-            let message = tokio::select! {
-                biased;
-                Some(newer) = self.attempts.recv() => {
-                    return Ok(Err(Interrupted::Superseded(newer)));
+        drop(kept);
+        while !self.is_exhausted {
+            match poll_fn(|cx| self.poll_next(cx)).await? {
+                Next::Leave => return Ok(()),
+                Next::Finish => self.is_exhausted = true,
+                Next::Send(message) => {
+                    self.keep(&message);
+                    // A call with a single request says so with the request, and not in a frame of its own.
+                    self.is_exhausted = self.source.size_hint() == (0, Some(0));
+                    if half.send(message, self.is_exhausted).await.is_err() {
+                        return Ok(());
+                    }
                 }
-                message = poll_fn(|cx| source.as_mut().poll_next(cx)) => message,
-            };
-            let Some(message) = message.transpose()? else {
-                *exhausted = true;
-                break;
-            };
-            self.keep(&message);
-            // A call with a single request says so with the request, and not in a frame of its own.
-            *exhausted = source.size_hint() == (0, Some(0));
-            if half.send(message, *exhausted).await.is_err() {
-                return Ok(Err(Interrupted::Stopped));
             }
         }
         half.finish();
-        Ok(Ok(()))
+        Ok(())
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Status>> {
+        let mut state = self.shared.state();
+        if state.next.is_some() {
+            return Poll::Ready(Ok(Next::Leave));
+        }
+        if state.replay.is_some() {
+            remember(&mut state.pump, cx);
+        }
+        drop(state);
+        Pin::new(&mut self.source)
+            .poll_next(cx)
+            .map(|message| Ok(message.transpose()?.map_or(Next::Finish, Next::Send)))
+    }
+
+    /// What was sent before.
+    fn kept(&self) -> Vec<Bytes> {
+        let replay = &self.shared.state().replay;
+        replay
+            .as_ref()
+            .map_or_else(Vec::new, |replay| replay.messages.clone())
     }
 
     /// Keeps a message for another attempt; one too many, and there will be none.
     fn keep(&mut self, message: &Bytes) {
-        if self.attempts.is_closed() {
-            self.replay = Replay::default();
+        let mut state = self.shared.state();
+        let Some(replay) = &mut state.replay else {
             return;
-        }
-        self.replay.bytes += message.len();
-        if self.replay.bytes > REPLAY_LIMIT {
-            self.attempts.close();
-            self.replay = Replay::default();
+        };
+        replay.bytes += message.len();
+        if replay.bytes > REPLAY_LIMIT {
+            state.replay = None;
         } else {
-            self.replay.messages.push(message.clone());
+            replay.messages.push(message.clone());
+        }
+    }
+}
+
+/// A pump that ends without saying how was stopped, or the application's stream has panicked.
+impl<S> Drop for Pump<S> {
+    fn drop(&mut self) {
+        let is_told = self.shared.state().ended.is_some();
+        if !is_told {
+            let panicked = Status::internal("the request stream panicked");
+            self.shared.end(Err(panicked));
         }
     }
 }

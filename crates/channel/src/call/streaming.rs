@@ -165,7 +165,7 @@ where
 
 async fn open<S>(call: Call, messages: S) -> Result<Incoming, Status>
 where
-    S: Stream<Item = Result<Bytes, Status>> + Send + 'static,
+    S: Stream<Item = Result<Bytes, Status>> + Unpin + Send + 'static,
 {
     let opened = call.attempt().await?;
     Ok(Incoming::new(
