@@ -275,7 +275,9 @@ impl ChannelBuilder {
             activity: Activity::new(),
         });
         let (states, seen) = watch::channel(ConnectivityState::Idle);
-        runtime.spawn(Driver::new(shared.clone(), setup, inbox, states).run());
+        let mut task = Driver::new(shared.clone(), setup, inbox, states);
+        // Borrowed, the driver is in its task once; moved, it would be there twice.
+        runtime.spawn(async move { task.run().await });
         Ok(Channel::new(Handle::new(
             shared,
             driver,

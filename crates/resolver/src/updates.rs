@@ -33,7 +33,8 @@ pub fn pair() -> (Updates, Inbox) {
 /// The resolver's end.
 #[derive(Debug)]
 pub struct Updates {
-    sender: mpsc::Sender<(Resolution, Ack)>,
+    /// Boxed: the queue sets room aside for 32, and there is at most one.
+    sender: mpsc::Sender<Box<(Resolution, Ack)>>,
     requests: Arc<Requests>,
 }
 
@@ -51,7 +52,7 @@ impl Updates {
         let (verdict, judged) = oneshot::channel();
         if self
             .sender
-            .send((resolution, Ack { verdict }))
+            .send(Box::new((resolution, Ack { verdict })))
             .await
             .is_err()
         {
@@ -86,7 +87,7 @@ impl Updates {
 /// The channel's end. Dropping it ends the resolver that [`supervise`](crate::supervise) runs.
 #[derive(Debug)]
 pub struct Inbox {
-    receiver: mpsc::Receiver<(Resolution, Ack)>,
+    receiver: mpsc::Receiver<Box<(Resolution, Ack)>>,
     requests: Arc<Requests>,
 }
 
@@ -95,7 +96,7 @@ impl Inbox {
     ///
     /// Cancel-safe: a resolution is either returned or still there.
     pub async fn recv(&mut self) -> Option<(Resolution, Ack)> {
-        self.receiver.recv().await
+        self.receiver.recv().await.map(|said| *said)
     }
 
     /// Requests re-resolution: a hint, which a resolver may answer late or not at all. Never waits.

@@ -55,7 +55,7 @@ impl Subchannel {
     ) -> Self {
         let (requests, inbox) = mpsc::unbounded_channel();
         let link = Arc::new(Link::default());
-        let actor = Actor {
+        let mut actor = Actor {
             address,
             options,
             rng: fastrand::Rng::with_seed(seed),
@@ -65,7 +65,8 @@ impl Subchannel {
             inbox,
             report: Box::new(report),
         };
-        tokio::spawn(actor.run());
+        // Borrowed, the actor is in its task once; moved, it would be there twice.
+        tokio::spawn(async move { actor.run().await });
         Self { requests, link }
     }
 
@@ -112,7 +113,7 @@ struct Actor {
 struct Stop;
 
 impl Actor {
-    async fn run(mut self) {
+    async fn run(&mut self) {
         let Err(Stop) = self.live().await;
         self.link.disconnect();
         self.feed(Input::Shutdown);
@@ -155,7 +156,8 @@ impl Actor {
         let connect =
             highball_transport::client::connect(&*options.connector, &address, &options.client);
         let end = later(started, limit);
-        let mut attempt = std::pin::pin!(tokio::time::timeout_at(end, connect));
+        // In a box of its own: it is large, and soon over, while the actor's task stays.
+        let mut attempt = Box::pin(tokio::time::timeout_at(end, connect));
         loop {
             tokio::select! {
                 biased;

@@ -70,8 +70,8 @@ pub(crate) enum Message {
     },
     /// A picker or a completion hook wakes its policy.
     Wake { period: Period, owner: Path },
-    /// The resolver has resolved.
-    Resolved(Resolution, Ack),
+    /// The resolver has resolved. Boxed: the queue sets room aside for 32 of the largest message.
+    Resolved(Box<Resolution>, Ack),
     /// The resolver has ended of its own accord: what it said last stands.
     ResolverEnded,
     /// A policy's timer is due.
@@ -131,22 +131,30 @@ impl Driver {
     }
 
     /// Runs until the channel is closed, and returns when all it owned has shut down.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(&mut self) {
         loop {
             let first = self.next_message().await;
-            // What is queued by now is taken in before anything is published: a thousand subchannels that
-            // turn READY at once cost one generation.
-            let queued = self.inbox.len();
-            let mut messages = vec![first];
-            messages.extend((0..queued).map_while(|_| self.inbox.try_recv().ok()));
-            for message in messages {
-                if matches!(message, Message::Close) {
-                    return self.close().await;
-                }
-                self.think(message);
+            if self.take_in(first) {
+                tracing::debug!(target: "channel", "closed");
+                return self.mode.close().await;
             }
             self.mode.apply(&mut self.states);
         }
+    }
+
+    /// Takes in what is queued by now, before anything is published: a thousand subchannels that turn READY
+    /// at once cost one generation. Tells whether the channel is to be closed.
+    fn take_in(&mut self, first: Message) -> bool {
+        let queued = self.inbox.len();
+        let mut messages = vec![first];
+        messages.extend((0..queued).map_while(|_| self.inbox.try_recv().ok()));
+        for message in messages {
+            if matches!(message, Message::Close) {
+                return true;
+            }
+            self.think(message);
+        }
+        false
     }
 
     /// Waits for whatever comes first. Cancel-safe: nothing is lost between the arms.
@@ -201,11 +209,6 @@ impl Driver {
                 self.states.publish(ConnectivityState::Idle);
             }
         }
-    }
-
-    async fn close(mut self) {
-        tracing::debug!(target: "channel", "closed");
-        self.mode.close().await;
     }
 }
 

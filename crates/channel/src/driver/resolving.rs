@@ -37,7 +37,7 @@ impl Resolving {
 pub(crate) async fn next(resolver: Option<&mut Resolving>) -> Message {
     match resolver {
         Some(resolver) if !resolver.ended => match resolver.inbox.recv().await {
-            Some((resolution, ack)) => Message::Resolved(resolution, ack),
+            Some((resolution, ack)) => Message::Resolved(Box::new(resolution), ack),
             None => {
                 resolver.ended = true;
                 Message::ResolverEnded

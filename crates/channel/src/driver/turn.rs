@@ -81,7 +81,7 @@ impl Active {
             Message::Health { id, watch, .. } => self.health(id, watch),
             Message::Wake { owner, .. } => self.tell(&owner, Event::Woken),
             Message::Timer(id) => self.timer(id),
-            Message::Resolved(resolution, ack) => match self.resolved(resolution, configs) {
+            Message::Resolved(resolution, ack) => match self.resolved(*resolution, configs) {
                 Ok(()) => ack.accept(),
                 Err(rejected) => reject(ack, rejected),
             },

@@ -67,10 +67,14 @@ impl ConnectionTask {
     }
 
     /// Runs until the connection is closed.
-    pub(super) async fn run(mut self) {
-        let _guard = Guard(Arc::clone(&self.shared));
-        let closed = poll_fn(|cx| self.poll(cx)).await;
-        self.end(closed).await;
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
+        let guard = Guard(Arc::clone(&self.shared));
+        async move {
+            let _guard = guard;
+            let closed = poll_fn(|cx| self.poll(cx)).await;
+            // In a box of its own: the task holds the connection once, and not a second time for its end.
+            Box::pin(self.end(closed)).await;
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Closed> {
