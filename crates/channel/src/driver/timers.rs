@@ -1,15 +1,15 @@
 //! The timers that policies have set.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use highball_balancer::{Path, TimerId};
 use tokio::time::Instant;
 
-/// Timers, the next due first.
+/// Timers, the next due first. Both trees give their memory back as timers go.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    set: HashMap<TimerId, (Instant, Path)>,
+    set: BTreeMap<TimerId, (Instant, Path)>,
     queue: BTreeSet<(Instant, TimerId)>,
 }
 

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use futures::future::try_join_all;
 
-use crate::{Echo, Failure, Peer, PingPong, Result};
+use crate::{Echo, Peer, PingPong, Result};
 
 /// As many streams as every server allows on a connection.
 const STREAMS_PER_CONNECTION: usize = 100;
@@ -18,10 +17,6 @@ const FIRST_CHANNELS: usize = 20;
 
 /// Channels that count.
 const CHANNELS: usize = 1_000;
-
-/// How many are opened together. So few share the waker of their task: with one for each, wakers that a stack
-/// keeps would keep the harness's memory, too.
-const AT_A_TIME: usize = 20;
 
 /// Longer than either end has something to do after the last reply.
 const SETTLING: Duration = Duration::from_millis(500);
@@ -72,30 +67,24 @@ impl<P: Peer> Kept<P> {
     }
 
     async fn add_channels(&mut self, count: usize) -> Result<usize> {
-        let port = self.port;
         self.peers.reserve(count);
-        for _ in 0..count / AT_A_TIME {
-            let channels = [(); AT_A_TIME].map(|()| async move {
-                let peer = P::connect(port).await?;
-                peer.unary(message()).await?;
-                Ok::<_, Failure>(peer)
-            });
-            self.peers.extend(try_join_all(channels).await?);
+        for _ in 0..count {
+            let peer = P::connect(self.port).await?;
+            peer.unary(message()).await?;
+            self.peers.push(peer);
         }
         Ok(count)
     }
 
+    /// One after the other: what a burst leaves behind is the connection's, and no stream's.
     async fn add_streams(&mut self) -> Result<usize> {
         let count = self.peers.len() * STREAMS_PER_CONNECTION;
         self.conversations.reserve(count);
         for peer in &self.peers {
-            for _ in 0..STREAMS_PER_CONNECTION / AT_A_TIME {
-                let streams = [(); AT_A_TIME].map(|()| async {
-                    let mut conversation = peer.ping_pong().await?;
-                    conversation.round(message()).await?;
-                    Ok::<_, Failure>(conversation)
-                });
-                self.conversations.extend(try_join_all(streams).await?);
+            for _ in 0..STREAMS_PER_CONNECTION {
+                let mut conversation = peer.ping_pong().await?;
+                conversation.round(message()).await?;
+                self.conversations.push(conversation);
             }
         }
         Ok(count)

@@ -13,18 +13,8 @@ use crate::targets;
 /// The whole page.
 pub(crate) fn page(results: &Results, pairs: &[Pair]) -> String {
     let mut page = head(results);
-    page += "\n## Ratios\n\nWithin a round: median (min – max).\n\n";
-    page += "| work | pair | rate | CPU per item | p50 | p99 |\n|---|---|---|---|---|---|\n";
-    for cell in &results.cells {
-        for pair in pairs {
-            page += &ratio_row(cell, pair).unwrap_or_default();
-        }
-    }
-    page += "\n## Figures\n\nMedians. An item is a call, a round trip or a streamed message.\n\n";
-    page += "| work | stack | items/s | MB/s | p50 µs | p99 µs | CPU µs per item, client | server | \
-             RSS MiB, client | server | failed |\n|---|---|---|---|---|---|---|---|---|---|---|\n";
-    for cell in &results.cells {
-        page += &figure_rows(cell);
+    if !results.cells.is_empty() {
+        page += &rounds(results, pairs);
     }
     page += &lost(results);
     if !results.counts.is_empty() {
@@ -36,6 +26,26 @@ pub(crate) fn page(results: &Results, pairs: &[Pair]) -> String {
     page += &control(results);
     page += "\n## Targets\n\n";
     page += &targets::table(results);
+    page
+}
+
+/// What was measured in rounds.
+fn rounds(results: &Results, pairs: &[Pair]) -> String {
+    let mut page = String::from(
+        "\n## Ratios\n\nWithin a round: median (min – max).\n\n\
+         | work | pair | rate | CPU per item | p50 | p99 |\n|---|---|---|---|---|---|\n",
+    );
+    for cell in &results.cells {
+        for pair in pairs {
+            page += &ratio_row(cell, pair).unwrap_or_default();
+        }
+    }
+    page += "\n## Figures\n\nMedians. An item is a call, a round trip or a streamed message.\n\n";
+    page += "| work | stack | items/s | MB/s | p50 µs | p99 µs | CPU µs per item, client | server | \
+             RSS MiB, client | server | failed |\n|---|---|---|---|---|---|---|---|---|---|---|\n";
+    for cell in &results.cells {
+        page += &figure_rows(cell);
+    }
     page
 }
 
