@@ -7,7 +7,7 @@ use std::time::Duration;
 use highball_balancer::{Policy, Registry};
 use highball_core::{Backoff, ConnectivityState};
 use highball_resolver::{BadTarget, ResolverFactory, ResolverOptions, ResolverRegistry, Target};
-use highball_transport::client::ClientOptions;
+use highball_transport::client::{ClientOptions, Keepalive};
 use highball_transport::{ChannelCredentials, Connector, SystemConnector};
 use http::uri::Authority;
 use tokio::sync::{mpsc, watch};
@@ -195,6 +195,16 @@ impl ChannelBuilder {
     /// Replaces how each connection is set up: its windows and limits.
     pub fn client_options(mut self, options: ClientOptions) -> Self {
         self.client = options;
+        self
+    }
+
+    /// Asks servers that are silent whether they are still there, and lets go of connections to those that do
+    /// not answer (gRFC A8). Without it a server that vanishes without a word is noticed only by deadlines.
+    ///
+    /// Servers restrict how often they may be asked: see [`Keepalive`]. Goes behind
+    /// [`client_options`](Self::client_options), which replace it.
+    pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.client.keepalive = Some(keepalive);
         self
     }
 

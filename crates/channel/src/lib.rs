@@ -127,7 +127,7 @@ pub mod subchannel {
 /// Byte streams and connections. The client's part of the `highball-transport` crate.
 pub mod transport {
     #[doc(inline)]
-    pub use highball_transport::client::ClientOptions;
+    pub use highball_transport::client::{ClientOptions, Keepalive};
     #[doc(inline)]
     pub use highball_transport::{
         BoxIo, Connector, Io, MemoryListener, MemoryNetwork, SystemConnector,

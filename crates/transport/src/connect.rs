@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use highball_core::{Address, Network};
@@ -28,6 +29,17 @@ pub trait Connector: fmt::Debug + Send + Sync + 'static {
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// Who is at the other end, as far as the network tells.
     fn peer(&self) -> Address;
+
+    /// How long what was sent may stay unacknowledged before the connection breaks: `TCP_USER_TIMEOUT`,
+    /// which keepalive sets to its time-out (gRFC A18). Does nothing where there is no such thing.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system.
+    fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        let _ = timeout;
+        Ok(())
+    }
 }
 
 /// A byte stream of any kind.
@@ -70,6 +82,11 @@ impl Io for TcpStream {
     fn peer(&self) -> Address {
         self.peer_addr()
             .map_or_else(|_| Address::tcp(""), Address::from)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        socket2::SockRef::from(self).set_tcp_user_timeout(Some(timeout))
     }
 }
 
@@ -149,6 +166,7 @@ mod tests {
         let mut io = SystemConnector.connect(&address).await.unwrap();
         assert_eq!(io.peer(), address);
         let (mut accepted, _) = listener.accept().await.unwrap();
+        io.set_user_timeout(Duration::from_secs(20)).unwrap();
         io.write_all(b"x").await.unwrap();
         assert_eq!(accepted.read_u8().await.unwrap(), b'x');
     }

@@ -35,6 +35,7 @@
 //! | reset streams remembered | 1,000, 10 s | 1,000, 10 s | late frames are ignored |
 //! | PINGs, SETTINGS, RST_STREAMs, idle frames | limits of the frame tap, per 10 s | the same | h2 has none |
 
+mod alarm;
 mod bell;
 pub mod client;
 mod connect;
@@ -42,6 +43,7 @@ mod credentials;
 mod credit;
 pub mod framing;
 mod gate;
+mod keepalive;
 mod memory;
 mod outbox;
 mod percent;

@@ -62,6 +62,8 @@ pub enum Closed {
     Read(Arc<io::Error>),
     /// Writing failed.
     Write(Arc<io::Error>),
+    /// The server did not answer a keepalive PING.
+    KeepaliveTimeout,
     /// One of the two ends broke the protocol.
     Protocol(String),
 }
@@ -80,6 +82,7 @@ impl Lost {
                 _ => "unknown",
             }
             .to_owned(),
+            Self::Closed(Closed::KeepaliveTimeout) => "connection timed out".to_owned(),
             Self::Closed(_) => "unknown".to_owned(),
         }
     }
@@ -108,6 +111,9 @@ impl fmt::Display for Closed {
             Self::Eof => f.write_str("error reading from server: EOF"),
             Self::Read(error) => write!(f, "error reading from server: {error}"),
             Self::Write(error) => write!(f, "error writing to server: {error}"),
+            Self::KeepaliveTimeout => {
+                f.write_str("keepalive ping failed to receive ACK within timeout")
+            }
             Self::Protocol(text) => f.write_str(text),
         }
     }

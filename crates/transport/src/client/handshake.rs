@@ -18,6 +18,7 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use tokio::sync::watch;
 
+use super::keepalive::{self, Complaints};
 use super::request::same_headers;
 use super::shared::{Parts, Shared};
 use super::task::ConnectionTask;
@@ -50,6 +51,9 @@ pub async fn connect(
         .await
         .map_err(|source| failed(ConnectStage::Dialing, source))?;
     let at = io.peer();
+    if let Some(keepalive) = &options.keepalive {
+        keepalive::set_user_timeout(&*io, keepalive.timeout);
+    }
     let (authority, secured) = secure(io, address, options)
         .await
         .map_err(|source| failed(ConnectStage::Handshake, source))?;
@@ -77,8 +81,9 @@ pub async fn connect(
         facts: Arc::clone(handle.facts()),
         lost,
     }));
-    watch_goaway(&shared);
-    tokio::spawn(ConnectionTask::new(h2, handle, Arc::clone(&shared)).run());
+    watch_goaway(&shared, &options.complaints);
+    let vigil = keepalive::vigil(options);
+    tokio::spawn(ConnectionTask::new(h2, handle, Arc::clone(&shared), vigil).run());
     Ok((Connection::new(shared), ConnectionEnd { lost: end }))
 }
 
@@ -160,8 +165,9 @@ fn not_http2(facts: &Facts, error: Option<h2::Error>) -> io::Error {
 }
 
 /// The server's GOAWAY goes to the owner before h2 turns new streams away.
-fn watch_goaway(shared: &Arc<Shared>) {
+fn watch_goaway(shared: &Arc<Shared>, complaints: &Complaints) {
     let told = Arc::downgrade(shared);
+    let complaints = complaints.clone();
     shared.facts.on_goaway(move |goaway| {
         let Some(shared) = told.upgrade() else { return };
         let lost = Lost::GoAway {
@@ -170,6 +176,9 @@ fn watch_goaway(shared: &Arc<Shared>) {
         };
         let (address, last_stream) = (&shared.address, goaway.last_stream);
         if goaway.code == Reason::ENHANCE_YOUR_CALM {
+            if goaway.debug[..] == *b"too_many_pings" {
+                complaints.add();
+            }
             // The server finds fault with this client: somebody should look at its settings.
             tracing::warn!(target: "transport", %address, last_stream, reason = %lost, "goaway received");
         } else {

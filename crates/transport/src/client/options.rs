@@ -1,9 +1,11 @@
 //! What a user may set about a connection.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::Authority;
 
+use super::keepalive::Complaints;
 use crate::credentials::{ChannelCredentials, InsecureCredentials};
 
 /// The settings of a client's connection. [`Default`] is what users get.
@@ -36,6 +38,49 @@ pub struct ClientOptions {
     /// The stream id at which the connection drains, so that another takes over long before ids run out;
     /// three quarters of all ids by default.
     pub last_stream_id: u32,
+    /// Whether servers are asked if they are still there; they are not by default.
+    pub keepalive: Option<Keepalive>,
+    /// Shared by the connections made with these options and with their clones.
+    pub(super) complaints: Complaints,
+}
+
+/// Keepalive as a client does it (gRFCs A8 and A18): PINGs when a server is silent, and the end of the
+/// connection when it stays so.
+///
+/// A server decides how often it may be asked. By default a gRPC server allows a PING in five minutes, and
+/// in two hours where there are no streams; a client that asks more often loses its connection
+/// (`too_many_pings`), and new connections then wait twice as long.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use highball_transport::client::{ClientOptions, Keepalive};
+///
+/// let mut options = ClientOptions::default();
+/// options.keepalive = Some(Keepalive {
+///     time: Duration::from_secs(300),
+///     ..Keepalive::default()
+/// });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long the server may be silent before it is asked; 10 s by default, and at least.
+    pub time: Duration,
+    /// How long it may then stay silent before the connection is closed; 20 s by default. On Linux also
+    /// how long what has been sent may stay unacknowledged (`TCP_USER_TIMEOUT`).
+    pub timeout: Duration,
+    /// Whether it is asked even while no stream is open; by default it is not.
+    pub permit_without_stream: bool,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            time: super::keepalive::MIN_TIME,
+            timeout: Duration::from_secs(20),
+            permit_without_stream: false,
+        }
+    }
 }
 
 impl Default for ClientOptions {
@@ -49,6 +94,8 @@ impl Default for ClientOptions {
             connection_window: crate::settings::CONNECTION_WINDOW,
             max_header_list_size: crate::settings::MAX_HEADER_LIST_SIZE,
             last_stream_id: crate::settings::LAST_STREAM_ID,
+            keepalive: None,
+            complaints: Complaints::default(),
         }
     }
 }

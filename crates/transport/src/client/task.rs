@@ -1,17 +1,17 @@
 //! The connection's one task: drives h2 over the tap, and ends it.
 //!
 //! ```text
-//!   poll h2 if its bell has rung ──► flush, a turn later ──► look at the facts ──► wait
-//!      │                                    │
-//!      │  closed, or drained, or the wish to close
-//!      ▼                                    ▼
+//!   ping if it is due ──► poll h2 if its bell has rung ──► flush, a turn later ──► look at the facts ──► wait
+//!      │                       │                                  │
+//!      │  no sign of life, closed, or drained, or the wish to close
+//!      ▼                       ▼                                  ▼
 //!   end: tell the streams ──► GOAWAY ──► flush, at most 1 s ──► close the socket
 //! ```
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ use tokio::time::Sleep;
 use super::shared::Shared;
 use super::{Closed, Lost};
 use crate::bell::Bell;
+use crate::keepalive::{Due, Pings, Signs, Vigil};
 use crate::tap::{Tap, TapHandle, WireEnd};
 
 /// How long what is left to write, or to read, may take once one direction has ended.
@@ -47,6 +48,9 @@ pub(super) struct ConnectionTask {
     turns_to_flush: u8,
     /// Runs since the wire ended in one direction.
     last_words: Option<Pin<Box<Sleep>>>,
+    /// With keepalive only.
+    vigil: Option<Vigil>,
+    pings: Pings,
 }
 
 impl ConnectionTask {
@@ -54,6 +58,7 @@ impl ConnectionTask {
         h2: client::Connection<Tap, Bytes>,
         tap: TapHandle,
         shared: Arc<Shared>,
+        vigil: Option<Vigil>,
     ) -> Self {
         Self {
             limit: shared.facts.max_concurrent_streams(),
@@ -63,6 +68,8 @@ impl ConnectionTask {
             bell: Bell::new(),
             turns_to_flush: FIRST_FLUSH,
             last_words: None,
+            vigil,
+            pings: Pings::default(),
         }
     }
 
@@ -84,6 +91,9 @@ impl ConnectionTask {
         if let Some(status) = self.shared.wish_to_close() {
             return Poll::Ready(Closed::Local(status.clone()));
         }
+        if self.poll_vigil(cx).is_ready() {
+            return Poll::Ready(Closed::KeepaliveTimeout);
+        }
         if self.bell.has_rung()
             && let Poll::Ready(result) = Pin::new(&mut self.h2).poll(&mut self.bell.context())
         {
@@ -96,6 +106,22 @@ impl ConnectionTask {
             return Poll::Ready(self.drained());
         }
         self.poll_last_words(cx)
+    }
+
+    /// Asks the server whether it is still there when that is due. Ready when it is not.
+    fn poll_vigil(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let Some(vigil) = &mut self.vigil else {
+            return Poll::Pending;
+        };
+        let signs = Signs {
+            last_read: self.shared.facts.last_read(),
+            has_streams: self.shared.gate.held() > 0,
+        };
+        while let Due::Ping = ready!(vigil.poll(signs, cx)) {
+            self.pings.send(|| self.h2.ping_pong());
+            self.bell.ring_at_work();
+        }
+        Poll::Ready(())
     }
 
     /// Writes what h2 has written, one turn of the scheduler later: calls that are ready to go meanwhile

@@ -9,6 +9,7 @@ mod cancelling;
 mod ends;
 mod flow;
 mod goaway;
+mod keepalive;
 mod limits;
 mod ready;
 mod statuses;
