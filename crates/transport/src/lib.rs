@@ -26,10 +26,10 @@
 //! | concurrent streams | the server's limit; 100 until it is known | 100 * | a handler each |
 //! | window of a stream | 256 KiB * | 256 KiB * | a few large messages on their way |
 //! | window of the connection | 32 MiB * | 32 MiB * | streams that nobody reads must not starve others |
-//! | largest frame | 64 KiB | 64 KiB | streams take turns |
+//! | largest frame | 16 KiB | 16 KiB | streams take turns |
 //! | header list | 16 KiB * | 16 KiB * | h2 is given four times that: beyond its own limit it cuts silently |
 //! | HPACK table | 4 KiB | 4 KiB | |
-//! | data queued in h2, a stream | 128 KiB | 128 KiB | two large frames |
+//! | data queued in h2, a stream | 128 KiB | 128 KiB | a large message leaves whole |
 //! | h2's budget for small DATA frames | 64 MiB | 16 MiB | its default closes healthy connections |
 //! | streams that h2 itself resets | unlimited | 10,000 a connection | its default counts a whole life |
 //! | reset streams remembered | 1,000, 10 s | 1,000, 10 s | late frames are ignored |

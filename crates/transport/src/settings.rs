@@ -20,9 +20,9 @@ pub(crate) const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 
 const _: () = assert!(SERVER_MAX_CONCURRENT_STREAMS * STREAM_WINDOW < CONNECTION_WINDOW);
 
-/// The largest frame either end accepts: small enough that streams take turns, large enough that a frame is
-/// not most of what a message costs.
-pub(crate) const MAX_FRAME_SIZE: u32 = 64 * 1024;
+/// The largest frame either end accepts: small frames let streams take turns. Larger ones make messages of
+/// 64 KiB no faster: h2 allocates a buffer for each, of a size that glibc gives back to the system at once.
+pub(crate) const MAX_FRAME_SIZE: u32 = 16 * 1024;
 
 /// The HPACK table either end keeps.
 pub(crate) const HEADER_TABLE_SIZE: u32 = 4096;
@@ -36,8 +36,8 @@ pub(crate) fn h2_header_list_limit(limit: u32) -> u32 {
     limit.saturating_mul(4)
 }
 
-/// How much of a stream's data h2 may hold before the sender waits: two large frames, so that the next is
-/// made while one is written.
+/// How much of a stream's data h2 may hold before the sender waits: more than one message of 64 KiB, which
+/// then leaves whole.
 pub(crate) const MAX_SEND_BUFFER: usize = 128 * 1024;
 
 /// How many streams that were reset here are remembered, so that late frames for them are ignored.

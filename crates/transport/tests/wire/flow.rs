@@ -161,9 +161,9 @@ async fn hol_a_stream_that_nobody_reads_holds_up_no_other() {
     let mut rig = Rig::new(&[]).await;
     let (unread, _recv) = rig.request().await;
     rig.peer.send(Frame::headers(unread, &GRPC, false)).await;
-    for _ in 0..4 {
+    for _ in 0..16 {
         rig.peer
-            .send(Frame::data(unread, vec![0; 65_536], false))
+            .send(Frame::data(unread, vec![0; 16_384], false))
             .await;
     }
     for _ in 0..20 {
