@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use highball_core::Status;
 use highball_transport::ServerCredentials;
-use highball_transport::server::{CallHead, ServerOptions};
+use highball_transport::server::{CallHead, EnforcementPolicy, Keepalive, ServerOptions};
 
 use crate::reflection::{self, Descriptors, ReflectionService, Subject};
 use crate::router::Router;
@@ -118,6 +118,37 @@ impl ServerBuilder {
     #[must_use]
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
         self.options.max_concurrent_streams = streams;
+        self
+    }
+
+    /// When clients that are silent are asked if they are still there: after two hours by default. `None`:
+    /// never.
+    #[must_use]
+    pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
+        self.options.keepalive = keepalive;
+        self
+    }
+
+    /// How often clients may ask whether the server is still there.
+    #[must_use]
+    pub fn enforcement_policy(mut self, policy: EnforcementPolicy) -> Self {
+        self.options.enforcement_policy = policy;
+        self
+    }
+
+    /// How long a connection may be without calls before its client is asked to go; for ever by default.
+    #[must_use]
+    pub fn max_connection_idle(mut self, idle: Duration) -> Self {
+        self.options.max_connection_idle = Some(idle);
+        self
+    }
+
+    /// How old a connection may become, 10 % more or less, before its client is asked to go, and how long its
+    /// calls may go on then before they are cut ([`Duration::MAX`]: until they end). Any age by default.
+    #[must_use]
+    pub fn max_connection_age(mut self, age: Duration, grace: Duration) -> Self {
+        self.options.max_connection_age = Some(age);
+        self.options.max_connection_age_grace = Some(grace);
         self
     }
 

@@ -97,7 +97,7 @@ pub use cancellation::Cancellation;
 pub use highball_core::{
     Address, AuthInfo, Code, MetadataMap, Peer, Response, SecurityLevel, Status, details,
 };
-pub use highball_transport::server::{CallHead, ServerOptions};
+pub use highball_transport::server::{CallHead, EnforcementPolicy, Keepalive, ServerOptions};
 pub use highball_transport::{BoxIo, LocalCredentials, Secured, ServerCredentials};
 #[cfg(feature = "tls")]
 pub use highball_transport::{

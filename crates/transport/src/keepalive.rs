@@ -21,6 +21,7 @@ use h2::{Ping, PingPong};
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
+use crate::connect::Io;
 
 /// Watches for signs of life.
 #[derive(Debug)]
@@ -141,6 +142,13 @@ impl Pings {
             // One that is still on its way asks the same.
             let _ = pings.send_ping(Ping::opaque());
         }
+    }
+}
+
+/// The same for what has been sent (gRFC A18), as well as can be: keepalive works without.
+pub(crate) fn set_user_timeout(io: &dyn Io, timeout: Duration) {
+    if let Err(error) = io.set_user_timeout(timeout) {
+        tracing::debug!(target: "transport", %error, "TCP_USER_TIMEOUT not set");
     }
 }
 

@@ -33,6 +33,9 @@
 //! | h2's budget for small DATA frames | 64 MiB | 16 MiB | its default closes healthy connections |
 //! | streams that h2 itself resets | unlimited | 10,000 a connection | its default counts a whole life |
 //! | reset streams remembered | 1,000, 10 s | 1,000, 10 s | late frames are ignored |
+//! | keepalive: PING after, closed after | off *; 10 s at least, 20 s | 2 h, 20 s * | gRFC A8 |
+//! | PINGs of the peer apart | – | 5 min; 2 h without streams * | gRFC A8: three strikes end the connection |
+//! | longest idle, oldest age, grace | – | none * | gRFC A9 |
 //! | PINGs, SETTINGS, RST_STREAMs, idle frames | limits of the frame tap, per 10 s | the same | h2 has none |
 
 mod alarm;

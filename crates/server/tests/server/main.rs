@@ -9,6 +9,7 @@ mod arbitrary;
 mod bad_client;
 mod calls;
 mod health;
+mod keepalive;
 mod oversize;
 mod quota;
 mod reflection;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use highball_server::EnforcementPolicy;
+
 use crate::support::client::{framed, request};
 use crate::support::raw::{self, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM};
 use crate::support::{World, settle};
@@ -118,8 +120,12 @@ async fn a_drain_that_was_acknowledged_waits_for_long_calls_without_another_word
 /// Closing a socket that has unread bytes resets it, and that would cost the client its last replies.
 #[tokio::test(start_paused = true)]
 async fn the_server_reads_on_until_the_client_closes_for_a_second_at_most() {
+    let any_pings = EnforcementPolicy {
+        min_time: Duration::ZERO,
+        permit_without_stream: true,
+    };
     for closes_after in [Duration::from_millis(300), Duration::from_secs(5)] {
-        let world = World::new();
+        let world = World::with(|builder| builder.enforcement_policy(any_pings));
         let mut peer = world.raw().await;
         settle().await;
         let stopped = world.server.graceful_stop();

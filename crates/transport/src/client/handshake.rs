@@ -25,6 +25,7 @@ use super::task::ConnectionTask;
 use super::{ClientOptions, Connection, ConnectionEnd, Lost};
 use crate::connect::{BoxIo, Connector};
 use crate::credentials::{Secured, host_of};
+use crate::keepalive::set_user_timeout;
 use crate::settings;
 use crate::tap::{Facts, Role, Tap, TapHandle, WireEnd, tap};
 
@@ -52,7 +53,7 @@ pub async fn connect(
         .map_err(|source| failed(ConnectStage::Dialing, source))?;
     let at = io.peer();
     if let Some(keepalive) = &options.keepalive {
-        keepalive::set_user_timeout(&*io, keepalive.timeout);
+        set_user_timeout(&*io, keepalive.timeout);
     }
     let (authority, secured) = secure(io, address, options)
         .await

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::ClientOptions;
-use crate::connect::Io;
 use crate::keepalive::Vigil;
 
 /// The shortest time between two PINGs (gRFC A8).
@@ -33,13 +32,6 @@ pub(super) fn vigil(options: &ClientOptions) -> Option<Vigil> {
     let keepalive = options.keepalive?;
     let time = options.complaints.stretch(keepalive.time.max(MIN_TIME));
     Vigil::new(time, keepalive.timeout, keepalive.permit_without_stream)
-}
-
-/// As well as can be: keepalive works without.
-pub(super) fn set_user_timeout(io: &dyn Io, timeout: Duration) {
-    if let Err(error) = io.set_user_timeout(timeout) {
-        tracing::debug!(target: "transport", %error, "TCP_USER_TIMEOUT not set");
-    }
 }
 
 #[cfg(test)]

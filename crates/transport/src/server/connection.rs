@@ -13,13 +13,17 @@ use tokio::time::Instant;
 
 use super::admission::{Refusal, admit};
 use super::drain::{Drain, Due, SettingsAck};
+use super::life::{Life, Over};
 use super::linger::{Linger, denounce};
+use super::options::Keepalive;
 use super::quota::{Permit, Quota};
 use super::reply::refusal;
 use super::responder::refuse;
+use super::strikes::Strikes;
 use super::{CallHead, Receiver, Responder, ServerOptions};
 use crate::bell::Bell;
-use crate::tap::{TapHandle, WireEnd};
+use crate::keepalive::{self, Pings, Signs, Vigil};
+use crate::tap::{TapHandle, Violation, WireEnd};
 
 /// A client's connection. Whoever calls [`accept`](Self::accept) in a loop drives it: its reads, its
 /// writes and the streams of all calls. Dropping it cuts them.
@@ -38,6 +42,12 @@ pub struct ServerConnection {
     /// The highest stream that came out of h2.
     last_stream: u32,
     header_limit: u32,
+    /// How many GOAWAYs of our own announce the drain, besides h2's.
+    announcements: u32,
+    vigil: Option<Vigil>,
+    pings: Pings,
+    strikes: Strikes,
+    life: Life,
     peer: Peer,
     ended: Option<String>,
 }
@@ -57,6 +67,9 @@ pub struct Incoming {
     /// The place of the call's handler. To be kept until nothing works on the call any more.
     pub permit: Permit,
 }
+
+/// The last stream of a GOAWAY that will be followed by another (RFC 9113, section 6.8).
+const NEVER: u32 = (1 << 31) - 1;
 
 type Stream = (Request<RecvStream>, SendResponse<Bytes>);
 
@@ -78,6 +91,11 @@ impl ServerConnection {
             is_flush_due: false,
             last_stream: 0,
             header_limit: options.max_header_list_size,
+            announcements: 0,
+            vigil: options.keepalive.and_then(Keepalive::vigil),
+            pings: Pings::default(),
+            strikes: Strikes::new(options.enforcement_policy),
+            life: Life::new(options, fastrand::f64()),
             peer,
             ended: None,
         }
@@ -104,6 +122,16 @@ impl ServerConnection {
         if self.drain.begin() {
             self.h2.graceful_shutdown();
             self.bell.ring_at_work();
+        }
+    }
+
+    /// Drains, and says why in a GOAWAY of our own: h2's says nothing.
+    fn drain_for(&mut self, reason: &'static str) {
+        if matches!(self.drain, Drain::Open) {
+            let debug = Bytes::from_static(reason.as_bytes());
+            let said = self.tap.push_goaway(NEVER, Reason::NO_ERROR, &debug);
+            self.announcements = u32::from(said);
+            self.drain();
         }
     }
 
@@ -144,7 +172,64 @@ impl ServerConnection {
         if self.flush().is_pending() {
             task.waker().wake_by_ref();
         }
+        self.poll_clocks()
+    }
+
+    /// What time brings: the client asks too often, falls silent, or has had its time.
+    fn poll_clocks(&mut self) -> Poll<Option<Box<Incoming>>> {
+        if self.ended.is_some() {
+            return Poll::Ready(None);
+        }
+        let facts = self.tap.facts();
+        if self.strikes.are_too_many(facts, || self.h2.has_streams()) {
+            facts.record_end(WireEnd::Violation(Violation {
+                code: Reason::ENHANCE_YOUR_CALM,
+                text: "too_many_pings".to_owned(),
+                in_preface: false,
+            }));
+            return self.end_now(Ok(()));
+        }
+        if self.poll_vigil().is_ready() {
+            return self.end_now(Err("keepalive ping not acked within timeout".to_owned()));
+        }
+        while let Poll::Ready(over) = self.poll_life() {
+            match over {
+                Over::Drain(reason) => self.drain_for(reason),
+                Over::Close => self.close(),
+            }
+            self.ring();
+        }
         Poll::Pending
+    }
+
+    /// h2 is to be polled in a turn to come.
+    fn ring(&self) {
+        // Rung while at work the bell would wake nobody.
+        let _ = self.bell.has_rung();
+        self.bell.context().waker().wake_by_ref();
+    }
+
+    /// Asks the client whether it is still there when that is due. Ready when it is not.
+    fn poll_vigil(&mut self) -> Poll<()> {
+        let Some(vigil) = &mut self.vigil else {
+            return Poll::Pending;
+        };
+        let signs = Signs {
+            last_read: self.tap.facts().last_read(),
+            has_streams: false,
+        };
+        while let keepalive::Due::Ping = ready!(vigil.poll(signs, &self.bell.context())) {
+            self.pings.send(|| self.h2.ping_pong());
+            self.bell.context().waker().wake_by_ref();
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_life(&mut self) -> Poll<Over> {
+        let (drain, facts) = (&self.drain, self.tap.facts());
+        let is_told = || drain.is_told(facts, self.announcements);
+        let has_streams = || self.h2.has_streams();
+        self.life.poll(has_streams, is_told, &self.bell.context())
     }
 
     /// Writes what h2 has written. Pending: one turn of the scheduler later, for handlers run, and those that
@@ -182,6 +267,7 @@ impl ServerConnection {
                 Ok(None) => return self.end(Ok(()), cx),
                 Err(error) => return self.end(Err(error.to_string()), cx),
             };
+            self.life.stream();
             if let Some(incoming) = self.admit(request, respond) {
                 return Poll::Ready(Some(incoming));
             }
@@ -240,7 +326,7 @@ impl ServerConnection {
     /// A client that does not say it knows of the drain is told once more, and from which stream on nothing
     /// is done.
     fn acknowledgement_due(&mut self) {
-        if self.tap.facts().goaways_sent() > 1 {
+        if self.drain.is_told(self.tap.facts(), self.announcements) {
             // It has acknowledged the drain; its last calls take their time.
             self.drain = Drain::Acknowledged;
             return;
@@ -249,6 +335,11 @@ impl ServerConnection {
         let debug = Bytes::from_static(b"graceful_stop");
         self.tap
             .push_goaway(self.last_stream, Reason::NO_ERROR, &debug);
+    }
+
+    fn end_now(&mut self, how: Result<(), String>) -> Poll<Option<Box<Incoming>>> {
+        let bell = self.bell.context().waker().clone();
+        self.end(how, &mut Context::from_waker(&bell))
     }
 
     fn end(

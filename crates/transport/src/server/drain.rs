@@ -102,6 +102,12 @@ impl Drain {
         }
     }
 
+    /// Whether the client knows of the drain, or has been told from which stream on nothing is done. `own`
+    /// are the GOAWAYs that announced it besides h2's.
+    pub(super) fn is_told(&self, facts: &Facts, own: u32) -> bool {
+        self.is_refusing() || facts.goaways_sent() > 1 + own
+    }
+
     pub(super) fn is_refusing(&self) -> bool {
         matches!(self, Self::Refusing)
     }

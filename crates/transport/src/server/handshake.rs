@@ -12,6 +12,7 @@ use super::linger::{Linger, denounce};
 use super::{ServerConnection, ServerOptions};
 use crate::connect::BoxIo;
 use crate::credentials::Secured;
+use crate::keepalive::set_user_timeout;
 use crate::tap::{Role, TapHandle, WireEnd, tap};
 
 /// Why a byte stream became no connection.
@@ -52,6 +53,9 @@ impl ServerConnection {
     /// See [`HandshakeError`]; the byte stream is closed.
     pub async fn handshake(io: BoxIo, options: &ServerOptions) -> Result<Self, HandshakeError> {
         let client = io.peer();
+        if let Some(keepalive) = &options.keepalive {
+            set_user_timeout(&*io, keepalive.timeout);
+        }
         let shaken = tokio::time::timeout(options.handshake_timeout, async {
             let secured = options.credentials.handshake(io).await;
             let Secured { io, auth_info } = secured.map_err(|error| insecure(&client, &error))?;

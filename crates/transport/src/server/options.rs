@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credentials::{InsecureCredentials, ServerCredentials};
+use crate::keepalive::Vigil;
 use crate::settings;
 
 /// The settings of a server's connections. [`Default`] is what users get.
@@ -27,6 +28,68 @@ pub struct ServerOptions {
     /// How long a client may take from its connection's start to its HTTP/2 settings, the security
     /// handshake included; 20 s by default.
     pub handshake_timeout: Duration,
+    /// Whether clients that are silent are asked if they are still there (gRFC A8); after two hours by
+    /// default.
+    pub keepalive: Option<Keepalive>,
+    /// How often clients may ask.
+    pub enforcement_policy: EnforcementPolicy,
+    /// How long a connection may be without streams before its client is asked to go (GOAWAY `max_idle`);
+    /// for ever by default.
+    pub max_connection_idle: Option<Duration>,
+    /// How old a connection may become, 10 % more or less, before its client is asked to go (GOAWAY
+    /// `max_age`), so that clients come to know new servers (gRFC A9); any age by default.
+    pub max_connection_age: Option<Duration>,
+    /// How long its calls may go on from there, from the second GOAWAY on, before they are cut; for ever by
+    /// default.
+    pub max_connection_age_grace: Option<Duration>,
+}
+
+/// Keepalive as a server does it (gRFC A8): with streams and without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long a client may be silent before it is asked; two hours by default, and a second at least.
+    pub time: Duration,
+    /// How long it may then stay silent before the connection is closed; 20 s by default. On Linux also
+    /// how long what has been sent may stay unacknowledged (`TCP_USER_TIMEOUT`, gRFC A18).
+    pub timeout: Duration,
+}
+
+/// How often clients may ask whether the server is still there (gRFC A8). One that asks too soon three times,
+/// without being sent anything in between, loses its connection: GOAWAY `ENHANCE_YOUR_CALM`,
+/// `too_many_pings`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnforcementPolicy {
+    /// How far PINGs must be apart; five minutes by default.
+    pub min_time: Duration,
+    /// Whether that goes for clients without streams, too. By default theirs must be two hours apart.
+    pub permit_without_stream: bool,
+}
+
+/// The shortest time between two PINGs of a server.
+const MIN_KEEPALIVE_TIME: Duration = Duration::from_secs(1);
+
+impl Keepalive {
+    pub(super) fn vigil(self) -> Option<Vigil> {
+        Vigil::new(self.time.max(MIN_KEEPALIVE_TIME), self.timeout, true)
+    }
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(2 * 60 * 60),
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Default for EnforcementPolicy {
+    fn default() -> Self {
+        Self {
+            min_time: Duration::from_secs(5 * 60),
+            permit_without_stream: false,
+        }
+    }
 }
 
 impl Default for ServerOptions {
@@ -38,6 +101,11 @@ impl Default for ServerOptions {
             max_header_list_size: settings::MAX_HEADER_LIST_SIZE,
             credentials: Arc::new(InsecureCredentials),
             handshake_timeout: Duration::from_secs(20),
+            keepalive: Some(Keepalive::default()),
+            enforcement_policy: EnforcementPolicy::default(),
+            max_connection_idle: None,
+            max_connection_age: None,
+            max_connection_age_grace: None,
         }
     }
 }

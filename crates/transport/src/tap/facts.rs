@@ -147,10 +147,6 @@ impl Facts {
     }
 
     /// How many PINGs have come, without acknowledgements of ours.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the enforcement of keepalive times")
-    )]
     pub(crate) fn pings_received(&self) -> u32 {
         self.pings_received.load(Ordering::Relaxed)
     }
@@ -162,10 +158,6 @@ impl Facts {
     }
 
     /// How many HEADERS and DATA have left.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the enforcement of keepalive times")
-    )]
     pub(crate) fn progress_sent(&self) -> u32 {
         self.progress_sent.load(Ordering::Relaxed)
     }
@@ -308,7 +300,7 @@ impl Facts {
         Ok(())
     }
 
-    pub(super) fn record_end(&self, end: WireEnd) {
+    pub(crate) fn record_end(&self, end: WireEnd) {
         self.rare().end.get_or_insert(end);
         self.has_ended.store(true, Ordering::Release);
     }

@@ -21,7 +21,8 @@
 //! | 39 one-byte-at-a-time | [`in_flight`] |
 //! | 40 reordered-tiny-frames | `negative_http2.rs`: data_frame_padding |
 //! | 41 tcp-rst | [`in_flight`] |
-//! | 42 half-open, 43 one-way-partition | keepalive is not built; `simulation.rs` has partitions |
+//! | 42 half-open | [`alive`] |
+//! | 43 one-way-partition | [`alive`], the server's `keepalive.rs`: a_client_that_falls_silent… |
 //! | 44 peer-zero-window | [`flow`] |
 //! | 45 unread-stream | `cancellation.rs`: a_stream_that_nobody_reads_holds_up_no_other_call |
 //! | 46 max-streams-lowered, 47 window-shrinks-negative | [`flow`] |
@@ -33,8 +34,9 @@
 //! | 53 goaway-graceful-inflight, 58 goaway-then-close, 59 goaway-during-handshake | [`goaway`] |
 //! | 54 goaway-races-pick, 55 goaway-lower-last-id | [`goaway`], `transparent_retries.rs` |
 //! | 56 goaway-twice | [`goaway`], transport's `wire/goaway.rs` |
-//! | 57 goaway-too-many-pings | keepalive is not built |
-//! | 60 max-connection-age, 62 server-sigstop | connection age and keepalive are not built |
+//! | 57 goaway-too-many-pings | [`alive`], transport's `wire/keepalive.rs` |
+//! | 60 max-connection-age | [`alive`] |
+//! | 62 server-sigstop | as 42 |
 //! | 61 rolling-restart-graceful | `restarts.rs`; with a kill: `simulation.rs` |
 //! | 63 slow-accept | [`connecting`] |
 //! | 64 server-overload | the server's `quota.rs` |
@@ -42,6 +44,7 @@
 //! | 66 client-ignores-drain-ping | the server's `stopping.rs`: a_client_that_never_acknowledges… |
 //! | 67 cert-rotation-live | `tests/tls` |
 
+mod alive;
 mod connecting;
 mod flow;
 mod goaway;
