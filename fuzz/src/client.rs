@@ -18,15 +18,19 @@ pub fn client_vs_bytes(data: &[u8]) {
     let (cut, bytes) = data
         .split_first()
         .map_or((0, data), |(cut, rest)| (*cut, rest));
-    paused(said(bytes, usize::from(cut)));
+    let _ = paused(said(bytes, usize::from(cut)));
 }
 
 /// Frames: kind, flags, stream and length from four bytes, the payload behind them. The first byte says
 /// where the bytes are cut.
 pub fn frames(data: &[u8]) {
-    let Some((cut, mut rest)) = data.split_first() else {
+    let Some((cut, rest)) = data.split_first() else {
         return;
     };
+    let _ = paused(said(&framed(rest), usize::from(*cut)));
+}
+
+fn framed(mut rest: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let [kind, flags, stream, length, tail @ ..] = rest {
         let (payload, tail) = tail.split_at(tail.len().min(usize::from(*length)));
@@ -35,21 +39,28 @@ pub fn frames(data: &[u8]) {
         bytes.put_slice(payload);
         rest = tail;
     }
-    paused(said(&bytes, usize::from(*cut)));
+    bytes
 }
 
-/// Two calls, then what the server says, in pieces. Every call ends, and nothing is left.
-async fn said(bytes: &[u8], cut: usize) {
+/// Two calls, then what the server says, in pieces. Every call ends, and nothing is left. How many messages
+/// each brought, and whether it ended well.
+async fn said(bytes: &[u8], cut: usize) -> Vec<(usize, bool)> {
     let leaks = LeakCheck::start();
     let (connection, mut peer) = connected().await;
-    let calls = [call(&connection).await, call(&connection).await];
+    let calls = [
+        call(&connection, &mut peer).await,
+        call(&connection, &mut peer).await,
+    ];
     let calls = calls.map(|mut recv| {
         tokio::spawn(async move {
+            let mut messages = 0;
             while let Ok(Some(payload)) = recv.message().await {
                 assert!(payload.len() <= framing::DEFAULT_RECEIVE_LIMIT);
+                messages += 1;
             }
             let again = recv.message().await;
             assert!(!matches!(again, Ok(Some(_))), "it had ended");
+            (messages, again.is_ok())
         })
     });
     for piece in bytes.chunks(cut.max(1)) {
@@ -58,13 +69,15 @@ async fn said(bytes: &[u8], cut: usize) {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     drop(peer);
+    let mut outcomes = Vec::new();
     for call in calls {
         let ended = tokio::time::timeout(Duration::from_secs(5), call).await;
-        ended.expect("every call ends").expect("no call panics");
+        outcomes.push(ended.expect("every call ends").expect("no call panics"));
     }
     assert_eq!(connection.streams(), 0);
     drop(connection);
     leaks.finish().await;
+    outcomes
 }
 
 /// The bytes of `grpc-message`.
@@ -133,7 +146,7 @@ pub fn status_trailers(data: &[u8]) {
 /// The status of a call that ends with these trailers; `None` if HTTP/2 has none of them.
 async fn trailers(fields: &[(&[u8], &[u8])]) -> Option<Status> {
     let (connection, mut peer) = connected().await;
-    let mut recv = call(&connection).await;
+    let mut recv = call(&connection, &mut peer).await;
     let open = [(":status", "200"), ("content-type", "application/grpc")];
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -199,8 +212,8 @@ async fn connected() -> (Connection, Peer<BoxIo>) {
     (connected.expect("there are SETTINGS").0, peer)
 }
 
-/// A call that has said all it has to say.
-async fn call(connection: &Connection) -> RecvHalf {
+/// A call that has said all it has to say, which the server has heard.
+async fn call(connection: &Connection, peer: &mut Peer<BoxIo>) -> RecvHalf {
     let slot = connection.slot().await.expect("100 streams are free");
     let authority = "server".parse().expect("a name");
     let path = "/echo.Echo/Echo".parse().expect("a path");
@@ -212,5 +225,38 @@ async fn call(connection: &Connection) -> RecvHalf {
     send.send(message, true)
         .await
         .expect("the connection is new");
+    peer.until(|frame| matches!(frame, Frame::Data { end: true, .. }))
+        .await;
     recv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_arrive() {
+        let said =
+            |fields: &[(&[u8], &[u8])]| paused(trailers(fields)).map(|status| status.to_string());
+        let fields: [(&[u8], &[u8]); 2] = [(b"grpc-status", b"5"), (b"grpc-message", b"a%20b")];
+        assert_eq!(said(&fields).as_deref(), Some("NOT_FOUND: a b"));
+        assert_eq!(said(&[(b"grpc-status", b"0")]).as_deref(), Some("OK"));
+        assert_eq!(said(&[(b"Upper", b"case")]), None);
+    }
+
+    #[test]
+    fn answers_arrive() {
+        let good = include_bytes!("../corpus/client_vs_bytes/good_answer");
+        assert_eq!(paused(said(&good[1..], 1)), [(1, true), (0, false)]);
+        let good = include_bytes!("../corpus/frames/good_answer");
+        assert_eq!(
+            paused(said(&framed(&good[1..]), 7)),
+            [(1, true), (0, false)]
+        );
+    }
+
+    #[test]
+    fn percent_decoding_is_plain() {
+        assert_eq!(decoded(b"50%25 %4 %G0 %e2%98%ba%"), "50% %4 %G0 \u{263a}%");
+    }
 }

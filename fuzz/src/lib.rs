@@ -29,8 +29,11 @@ pub use client::{client_vs_bytes, frames, grpc_message, status_trailers};
 pub use parsers::{frame_decoder, grpc_timeout, metadata, service_config, target};
 pub use server::server_vs_bytes;
 
+/// Takes any bytes; panics if what reads them is wrong.
+pub type Check = fn(&[u8]);
+
 /// All of them, by name.
-pub const TARGETS: [(&str, fn(&[u8])); 10] = [
+pub const TARGETS: [(&str, Check); 10] = [
     ("client_vs_bytes", client_vs_bytes),
     ("frame_decoder", frame_decoder),
     ("frames", frames),

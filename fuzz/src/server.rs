@@ -20,10 +20,11 @@ pub fn server_vs_bytes(data: &[u8]) {
         return;
     };
     let opening = if first % 2 == 0 { PREFACE } else { b"" };
-    paused(said(&[opening, bytes].concat(), usize::from(*first)));
+    let _ = paused(said(&[opening, bytes].concat(), usize::from(*first)));
 }
 
-async fn said(bytes: &[u8], cut: usize) {
+/// A client that says this, in pieces. The server's answer.
+async fn said(bytes: &[u8], cut: usize) -> Vec<u8> {
     let leaks = LeakCheck::start();
     let network = MemoryNetwork::new();
     let service = EchoServer::new(EchoWithAddress::new(NAME));
@@ -41,9 +42,10 @@ async fn said(bytes: &[u8], cut: usize) {
         let _ = io.shutdown().await;
         let mut answer = Vec::new();
         let _ = io.read_to_end(&mut answer).await;
+        answer
     };
     let ended = tokio::time::timeout(Duration::from_secs(60), talking).await;
-    ended.expect("the server reads, and closes");
+    let answer = ended.expect("the server reads, and closes");
     drop(io);
     serves(&network).await;
     server.stop().await;
@@ -53,6 +55,7 @@ async fn said(bytes: &[u8], cut: usize) {
         .expect("it served");
     leaks.finish().await;
     assert_eq!((network.open_connections(NAME), alive_tasks()), (0, 0));
+    answer
 }
 
 /// The next client is served.
@@ -68,4 +71,20 @@ async fn serves(network: &MemoryNetwork) {
         .await;
     assert!(reply.is_ok(), "{reply:?}");
     channel.close().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_answered() {
+        let call = include_bytes!("../corpus/server_vs_bytes/call");
+        for cut in [1, 1000] {
+            let answer = paused(said(&[PREFACE, &call[1..]].concat(), cut));
+            let reply = b"x (from server:1)";
+            let found = answer.windows(reply.len()).any(|part| part == reply);
+            assert!(found, "{answer:?}");
+        }
+    }
 }
