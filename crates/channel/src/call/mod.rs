@@ -21,6 +21,7 @@ mod incoming;
 mod method;
 mod outgoing;
 mod request;
+mod retry;
 mod streaming;
 mod transparent;
 mod unary;

@@ -1,6 +1,7 @@
 //! What a service config says about one method, one service, or everything else.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use highball_core::parse_json_duration;
@@ -22,7 +23,7 @@ pub struct MethodConfig {
     /// The largest response message, in bytes.
     pub max_response_bytes: Option<usize>,
     /// When and how often to retry (gRFC A6). Parsed and validated; retrying is not in force yet.
-    pub retry: Option<RetryPolicy>,
+    pub retry: Option<Arc<RetryPolicy>>,
     /// Whether to send several attempts at once (gRFC A6). Parsed and validated; not in force yet.
     pub hedging: Option<HedgingPolicy>,
 }
@@ -110,7 +111,10 @@ impl TryFrom<Fields> for MethodConfig {
             timeout: timeout(fields.timeout)?,
             max_request_bytes: fields.max_request_message_bytes.map(bytes),
             max_response_bytes: fields.max_response_message_bytes.map(bytes),
-            retry: fields.retry_policy.map(TryInto::try_into).transpose()?,
+            retry: fields
+                .retry_policy
+                .map(|fields| fields.try_into().map(Arc::new))
+                .transpose()?,
             hedging: fields.hedging_policy.map(TryInto::try_into).transpose()?,
         })
     }
