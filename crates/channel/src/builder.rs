@@ -25,6 +25,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// The least time an attempt to connect is given.
 const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How many attempts a call makes at most, whatever its policy says.
+const MAX_CALL_ATTEMPTS: u32 = 5;
+
 /// Builds a [`Channel`]: the target, the credentials, and what differs from the defaults.
 ///
 /// Building is quick: nothing is resolved and nothing connected. Only [`credentials`](Self::credentials) (or
@@ -63,6 +66,8 @@ pub struct ChannelBuilder {
     backoff: Backoff,
     min_connect_timeout: Duration,
     idle_timeout: Option<Duration>,
+    max_call_attempts: u32,
+    retries: bool,
     seed: Option<u64>,
 }
 
@@ -119,6 +124,8 @@ impl ChannelBuilder {
             backoff: Backoff::default(),
             min_connect_timeout: MIN_CONNECT_TIMEOUT,
             idle_timeout: Some(IDLE_TIMEOUT),
+            max_call_attempts: MAX_CALL_ATTEMPTS,
+            retries: true,
             seed: None,
         }
     }
@@ -227,6 +234,23 @@ impl ChannelBuilder {
         self
     }
 
+    /// Replaces how many attempts a call makes at most, the first included, whatever its policy says: 5.
+    /// Less than 2 stands for 5, too.
+    pub fn max_call_attempts(mut self, attempts: u32) -> Self {
+        self.max_call_attempts = match attempts {
+            0 | 1 => MAX_CALL_ATTEMPTS,
+            attempts => attempts,
+        };
+        self
+    }
+
+    /// Retries no call, whatever its policy says. Attempts that no server has seen are made again all the
+    /// same: that is no retry (gRFC A6).
+    pub fn disable_retries(mut self) -> Self {
+        self.retries = false;
+        self
+    }
+
     /// Makes shuffles, rotations and jitter repeatable, for tests.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
@@ -295,6 +319,11 @@ impl ChannelBuilder {
             canonical,
             authority,
             self.call_credentials,
+            if self.retries {
+                self.max_call_attempts
+            } else {
+                1
+            },
         )))
     }
 }

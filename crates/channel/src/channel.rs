@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::activity::Activity;
 use crate::builder::ChannelBuilder;
-use crate::call::{self, Method, Request, Streaming};
+use crate::call::{self, Method, ReplayBudget, Request, Streaming};
 use crate::call_credentials::AnyCallCredentials;
 use crate::driver::{Message as ToDriver, Shared};
 use crate::picker_slot::PickerSlot;
@@ -44,6 +44,9 @@ pub(crate) struct Handle {
     authority: Authority,
     /// Those of every call.
     call_credentials: Vec<AnyCallCredentials>,
+    /// At most so many for a call, whatever its policy says; 1 where retries are switched off.
+    max_attempts: u32,
+    replay: Arc<ReplayBudget>,
 }
 
 impl Channel {
@@ -217,6 +220,7 @@ impl Handle {
         target: String,
         authority: Authority,
         call_credentials: Vec<AnyCallCredentials>,
+        max_attempts: u32,
     ) -> Self {
         Self {
             shared,
@@ -225,6 +229,8 @@ impl Handle {
             target,
             authority,
             call_credentials,
+            max_attempts,
+            replay: Arc::default(),
         }
     }
 
@@ -238,6 +244,23 @@ impl Handle {
 
     pub(crate) fn call_credentials(&self) -> &[AnyCallCredentials] {
         &self.call_credentials
+    }
+
+    pub(crate) fn allows_retries(&self) -> bool {
+        self.max_attempts > 1
+    }
+
+    pub(crate) fn max_attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
+    pub(crate) fn replay_budget(&self) -> &Arc<ReplayBudget> {
+        &self.replay
+    }
+
+    /// Returns when the channel is closed.
+    pub(crate) async fn closed(&self) {
+        self.driver.closed().await;
     }
 
     pub(crate) fn target(&self) -> &str {

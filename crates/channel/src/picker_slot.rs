@@ -26,7 +26,7 @@ use highball_subchannel::Link;
 use highball_transport::client::Connection;
 use tokio_util::sync::CancellationToken;
 
-use crate::call::Deadline;
+use crate::call::{Deadline, Unopened};
 use crate::driver::panicked;
 use crate::service_config::MethodConfigs;
 
@@ -128,7 +128,7 @@ impl PickerSlot {
         call: &CallInfo<'_>,
         wait_for_ready: bool,
         deadline: Deadline,
-    ) -> Result<Picked, Status> {
+    ) -> Result<Picked, Unopened> {
         let mut latest_error = None;
         loop {
             let generation = self.load();
@@ -152,12 +152,16 @@ impl PickerSlot {
                 }
                 Pick::Wait => (),
                 Pick::Fail(status) if wait_for_ready => latest_error = Some(status),
-                Pick::Fail(status) => return Err(failed(status)),
-                Pick::Drop(status) => return Err(status.from_control_plane("picker error")),
+                Pick::Fail(status) => return Err(Unopened::Failed(failed(status))),
+                Pick::Drop(status) => {
+                    let dropped = status.from_control_plane("picker error");
+                    return Err(Unopened::Over(dropped));
+                }
             }
             let waiting = || waiting_to_be_ready(latest_error.as_ref());
             let superseded = pin!(generation.superseded());
-            deadline.limit(superseded, waiting).await?;
+            let waited = deadline.limit(superseded, waiting).await;
+            waited.map_err(Unopened::Over)?;
         }
     }
 }
@@ -226,6 +230,7 @@ mod tests {
         slot.pick(&call, wait_for_ready, deadline)
             .await
             .expect_err("there is no connection")
+            .into_status()
     }
 
     #[tokio::test(start_paused = true)]
@@ -292,6 +297,7 @@ mod tests {
                             slot.pick(&call, true, Deadline::after(None))
                                 .await
                                 .unwrap_err()
+                                .into_status()
                         })
                     })
                     .collect();

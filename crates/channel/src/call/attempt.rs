@@ -6,6 +6,7 @@ use highball_balancer::{CallInfo, Done, Outcome};
 use highball_core::{Code, MetadataMap, Status};
 use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, SendHalf};
 
+use super::retry::Retrying;
 use super::{Call, Deadline};
 use crate::call_credentials::RequestInfo;
 use crate::picker_slot::Picked;
@@ -22,20 +23,55 @@ pub(super) struct Attempt {
 #[derive(Debug)]
 pub(super) struct Finish(Option<Done>);
 
+/// Why an attempt did not come as far as a stream.
+#[derive(Debug)]
+pub(crate) enum Unopened {
+    /// As attempts fail: the call's policy says whether there is another.
+    Failed(Status),
+    /// The call's time is over, or the picker has dropped it, and drops are final (gRFC A6).
+    Over(Status),
+}
+
+#[cfg(test)]
+impl Unopened {
+    pub(crate) fn into_status(self) -> Status {
+        match self {
+            Self::Failed(status) | Self::Over(status) => status,
+        }
+    }
+}
+
 impl Call {
     /// Opens a stream. A connection that turns out to be draining costs nothing but the wait for the next
-    /// picker: nothing has left this machine, so this may go on until the deadline (gRFC A6).
-    pub(super) async fn attempt(&self) -> Result<(SendHalf, Attempt), Status> {
+    /// picker: nothing has left this machine, so this may go on until the deadline (gRFC A6). What the call's
+    /// policy retries is an attempt that failed.
+    pub(super) async fn attempt(
+        &self,
+        retrying: &mut Retrying,
+    ) -> Result<(SendHalf, Attempt), Status> {
+        loop {
+            match self.attempt_once(retrying.previous_attempts()).await {
+                Ok(opened) => return Ok(opened),
+                Err(Unopened::Over(status)) => return Err(status),
+                Err(Unopened::Failed(status)) => {
+                    Box::pin(self.again(retrying.failed(status))).await?;
+                }
+            }
+        }
+    }
+
+    async fn attempt_once(&self, previous: u32) -> Result<(SendHalf, Attempt), Unopened> {
         let info = CallInfo::new(self.method.path(), &self.metadata);
         let slot = self.channel.slot();
         loop {
             let picked = slot.pick(&info, self.wait_for_ready, self.deadline).await?;
-            match self.open(picked).await? {
+            match self.open(picked, previous).await? {
                 Ok(opened) => return Ok(opened),
                 Err(picked) => {
                     let waiting = || "waiting for a connection that takes new streams".to_owned();
                     let superseded = pin!(picked.generation.superseded());
-                    self.deadline.limit(superseded, waiting).await?;
+                    let waited = self.deadline.limit(superseded, waiting).await;
+                    waited.map_err(Unopened::Over)?;
                 }
             }
         }
@@ -45,15 +81,16 @@ impl Call {
     async fn open(
         &self,
         mut picked: Picked,
-    ) -> Result<Result<(SendHalf, Attempt), Picked>, Status> {
+        previous: u32,
+    ) -> Result<Result<(SendHalf, Attempt), Picked>, Unopened> {
         let connection = picked.connection.clone();
         let credentials = match self.has_credentials() {
             false => None,
             true => match Box::pin(self.credentials(&connection)).await {
                 Ok(metadata) => Some(metadata),
                 Err(status) => {
-                    Finish(picked.done.take()).failed(&status, Reached::Nothing);
-                    return Err(status);
+                    let finish = Finish(picked.done.take());
+                    return Err(finish.unopened(status));
                 }
             },
         };
@@ -65,12 +102,17 @@ impl Call {
         };
         let slot = {
             let slot = pin!(connection.slot());
-            self.deadline.limit(slot, waiting).await?
+            let slot = self.deadline.limit(slot, waiting).await;
+            slot.map_err(Unopened::Over)?
         };
         let Ok(slot) = slot else {
             return Ok(Err(picked));
         };
-        let head = self.head(&connection, credentials, picked.metadata.as_deref())?;
+        let metadata = picked.metadata.as_deref();
+        let mut head = self
+            .head(&connection, credentials, metadata)
+            .map_err(Unopened::Over)?;
+        head.previous_attempts = previous;
         let finish = Finish(picked.done.take());
         match connection.open(slot, head) {
             Ok((send, receive)) => Ok(Ok((
@@ -82,10 +124,7 @@ impl Call {
                 },
             ))),
             Err(OpenError::NotOpened(_)) => Ok(Err(picked)),
-            Err(OpenError::Failed(status)) => {
-                finish.failed(&status, Reached::Nothing);
-                Err(status)
-            }
+            Err(OpenError::Failed(status)) => Err(finish.unopened(status)),
         }
     }
 
@@ -171,6 +210,12 @@ impl Finish {
         outcome.trailers = trailers.clone();
         (outcome.bytes_sent, outcome.bytes_received) = (true, true);
         done.fire(outcome);
+    }
+
+    /// The attempt failed before it had a stream.
+    fn unopened(self, status: Status) -> Unopened {
+        self.failed(&status, Reached::Nothing);
+        Unopened::Failed(status)
     }
 
     fn failed(self, status: &Status, reached: Reached) {

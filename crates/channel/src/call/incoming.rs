@@ -1,5 +1,5 @@
-//! The response half of a streaming call: headers, payloads, trailers, and another attempt where the first
-//! did not count.
+//! The response half of a streaming call: headers, payloads, trailers, and another attempt where one did not
+//! count.
 //!
 //! ```text
 //!              opened                    headers or a message
@@ -23,7 +23,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::attempt::{Attempt, receiving_from, status_of};
 use super::outgoing::Outgoing;
-use super::transparent::Transparent;
+use super::retry::{Retrying, Verdict};
 use super::{Call, deadline};
 
 /// How many messages are handed out one after the other before the clock is looked at. What came before the
@@ -39,7 +39,8 @@ pub(super) struct Incoming {
     peer: Peer,
     /// Fires at the call's deadline.
     alarm: Option<Pin<Box<Sleep>>>,
-    transparent: Transparent,
+    /// With the attempt that is being opened, while one is.
+    retrying: Retrying,
     /// Messages since there was nothing to read.
     in_a_row: u32,
     /// The initial metadata, once it has come.
@@ -48,15 +49,20 @@ pub(super) struct Incoming {
 }
 
 enum State {
-    /// Finding a connection for another attempt.
-    Opening(BoxFuture<'static, Result<(SendHalf, Attempt), Status>>),
+    /// Waiting until it is time for another attempt, and finding it a connection.
+    Opening(BoxFuture<'static, Result<Reopened, Status>>),
     Open(Box<Attempt>),
     Over,
 }
 
 impl Incoming {
     /// The response to the request that `outgoing` sends on `half`.
-    pub(super) fn new(call: Arc<Call>, opened: (SendHalf, Attempt), outgoing: Outgoing) -> Self {
+    pub(super) fn new(
+        call: Arc<Call>,
+        opened: (SendHalf, Attempt),
+        retrying: Retrying,
+        outgoing: Outgoing,
+    ) -> Self {
         let (half, attempt) = opened;
         outgoing.send_on(half);
         Self {
@@ -65,7 +71,7 @@ impl Incoming {
             peer: attempt.connection.peer().clone(),
             state: State::Open(Box::new(attempt)),
             outgoing,
-            transparent: Transparent::default(),
+            retrying,
             in_a_row: 0,
             headers: None,
             trailers: MetadataMap::new(),
@@ -122,10 +128,8 @@ impl Incoming {
         }
         let step = match &mut self.state {
             State::Opening(opening) => match opening.as_mut().poll(cx) {
-                Poll::Ready(Ok((half, attempt))) => {
-                    self.outgoing.send_on(half);
-                    self.peer = attempt.connection.peer().clone();
-                    self.state = State::Open(Box::new(attempt));
+                Poll::Ready(Ok(reopened)) => {
+                    self.reopened(reopened);
                     return Poll::Ready(Ok(None));
                 }
                 Poll::Ready(Err(status)) => return Poll::Ready(Err(self.over(status))),
@@ -160,6 +164,18 @@ impl Incoming {
         }
     }
 
+    fn reopened(&mut self, reopened: Reopened) {
+        let Reopened {
+            half,
+            attempt,
+            retrying,
+        } = reopened;
+        self.peer = attempt.connection.peer().clone();
+        self.state = State::Open(Box::new(attempt));
+        self.retrying = retrying;
+        self.outgoing.send_on(half);
+    }
+
     /// The request may have failed the call: a message too large, a stream that panicked.
     fn check_request(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
         match self.outgoing.poll_failure(cx) {
@@ -178,7 +194,7 @@ impl Incoming {
         ready!(alarm.as_mut().poll(cx));
         let stage = match &self.state {
             State::Open(attempt) => receiving_from(&attempt.connection),
-            State::Opening(_) | State::Over => "waiting for another connection".to_owned(),
+            State::Opening(_) | State::Over => "waiting for another attempt".to_owned(),
         };
         Poll::Ready(Err(self.over(deadline::exceeded(&stage))))
     }
@@ -187,22 +203,31 @@ impl Incoming {
         if let State::Open(mut attempt) = std::mem::replace(&mut self.state, State::Over) {
             self.trailers = attempt.receive.trailers();
             attempt.finish.succeeded(&self.trailers);
+            self.call.succeeded();
         }
     }
 
     /// The attempt has ended: is it the call's end?
     fn ended(&mut self, ended: Ended) -> Result<Option<Bytes>, Status> {
-        let again =
-            self.headers.is_none() && self.outgoing.can_replay() && self.transparent.allows(&ended);
-        if !again {
-            let status = status_of(ended, self.call.deadline);
-            return Err(self.over(status));
+        let processed = ended.processed;
+        let status = self.over(status_of(ended, self.call.deadline));
+        if self.headers.is_some() || !self.outgoing.await_another() {
+            return Err(status);
         }
-        let call = self.call.clone();
-        let opening = Box::pin(async move { call.attempt().await });
-        if let State::Open(attempt) = std::mem::replace(&mut self.state, State::Opening(opening)) {
-            attempt.failed(&ended.status);
+        let verdict = self.retrying.ended(status, processed);
+        if let Verdict::Over(status) = verdict {
+            return Err(status);
         }
+        let (call, mut retrying) = (self.call.clone(), std::mem::take(&mut self.retrying));
+        self.state = State::Opening(Box::pin(async move {
+            call.again(verdict).await?;
+            let (half, attempt) = call.attempt(&mut retrying).await?;
+            Ok(Reopened {
+                half,
+                attempt,
+                retrying,
+            })
+        }));
         Ok(None)
     }
 
@@ -213,6 +238,13 @@ impl Incoming {
         }
         status
     }
+}
+
+/// Another attempt.
+struct Reopened {
+    half: SendHalf,
+    attempt: Attempt,
+    retrying: Retrying,
 }
 
 /// What a stream brings.

@@ -20,26 +20,33 @@ mod deadline;
 mod incoming;
 mod method;
 mod outgoing;
+mod replay;
 mod request;
 mod retry;
 mod streaming;
-mod transparent;
 mod unary;
 mod violation;
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use highball_core::{MetadataMap, Status};
 use highball_transport::framing;
 use http::uri::Authority;
+use tokio::time::sleep;
 
 use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
+use crate::service_config::RetryPolicy;
+use retry::{Retrying, Verdict};
 
+pub(crate) use attempt::Unopened;
 pub(crate) use deadline::Deadline;
 pub use method::Method;
+pub(crate) use replay::ReplayBudget;
 pub use request::{CallOptions, Request};
+pub(crate) use retry::Throttle;
 pub use streaming::Streaming;
 pub(crate) use streaming::{bidi_streaming, client_streaming, server_streaming};
 pub(crate) use unary::unary;
@@ -58,6 +65,10 @@ pub(crate) struct Call {
     deadline: Deadline,
     max_request_bytes: usize,
     max_response_bytes: usize,
+    /// How many bytes of a streamed request are kept for another attempt.
+    max_replay_bytes: usize,
+    retry: Option<Arc<RetryPolicy>>,
+    throttle: Option<Arc<Throttle>>,
 }
 
 impl Call {
@@ -88,8 +99,49 @@ impl Call {
                 .unwrap_or(framing::DEFAULT_SEND_LIMIT),
             max_response_bytes: smaller(options.max_response_bytes, config.max_response_bytes)
                 .unwrap_or(framing::DEFAULT_RECEIVE_LIMIT),
+            max_replay_bytes: options
+                .max_replay_bytes
+                .unwrap_or(replay::DEFAULT_CALL_LIMIT),
+            retry: config.retry.clone().filter(|_| channel.allows_retries()),
+            throttle: methods.throttle().cloned(),
             channel: active,
         })
+    }
+
+    /// What decides about the call's attempts.
+    fn retrying(&self) -> Retrying {
+        match &self.retry {
+            None => Retrying::default(),
+            Some(policy) => {
+                let cap = self.channel.max_attempts();
+                Retrying::with_policy(policy.clone(), cap, self.throttle.clone())
+            }
+        }
+    }
+
+    /// Waits as long as the verdict on an attempt says, if there is to be another. A channel that is closed
+    /// meanwhile is not waited for: the next attempt finds that out.
+    async fn again(&self, verdict: Verdict) -> Result<(), Status> {
+        let delay = match verdict {
+            Verdict::Over(status) => return Err(status),
+            Verdict::Again(Duration::ZERO) => return Ok(()),
+            Verdict::Again(delay) => delay,
+        };
+        let waiting = || "waiting to try again".to_owned();
+        let waited = pin!(async {
+            tokio::select! {
+                () = sleep(delay) => (),
+                () = self.channel.closed() => (),
+            }
+        });
+        self.deadline.limit(waited, waiting).await
+    }
+
+    /// The call has ended well.
+    fn succeeded(&self) {
+        if let Some(throttle) = &self.throttle {
+            throttle.succeeded();
+        }
     }
 }
 

@@ -25,8 +25,7 @@ use highball_core::Status;
 use highball_transport::client::SendHalf;
 use tokio::task::AbortHandle;
 
-/// How many bytes of sent messages are kept for another attempt (gRFC A6).
-const REPLAY_LIMIT: usize = 256 * 1024;
+use super::replay::Replay;
 
 /// The owner's end of a [`Pump`]: hands it streams, hears how it ended. Dropping it stops the pump.
 #[derive(Debug)]
@@ -48,18 +47,13 @@ struct State {
     next: Option<SendHalf>,
     /// What another attempt would begin with; `None` once there will be no other.
     replay: Option<Replay>,
+    /// The stream has failed, and another will come: whatever is sent until then is kept for it.
+    is_awaited: bool,
     /// How sending ended: well, or with the status of a request that fails the call.
     ended: Option<Result<(), Status>>,
     /// Whom to wake: the pump while it waits for a stream or a message, the owner while it reads.
     pump: Option<Waker>,
     owner: Option<Waker>,
-}
-
-/// What was sent before the call is committed.
-#[derive(Debug, Default)]
-struct Replay {
-    messages: Vec<Bytes>,
-    bytes: usize,
 }
 
 impl Shared {
@@ -80,12 +74,12 @@ impl Shared {
 
 impl Outgoing {
     /// Sends the messages of `source`, each framed or refused, on a task of its own.
-    pub(super) fn pump<S>(source: S) -> Self
+    pub(super) fn pump<S>(source: S, replay: Replay) -> Self
     where
         S: Stream<Item = Result<Bytes, Status>> + Unpin + Send + 'static,
     {
         let shared = Arc::new(Shared::default());
-        shared.state().replay = Some(Replay::default());
+        shared.state().replay = Some(replay);
         let mut pump = Pump {
             shared: Arc::clone(&shared),
             source,
@@ -102,9 +96,11 @@ impl Outgoing {
         }
     }
 
-    /// Whether another attempt can be given all that was sent so far.
-    pub(super) fn can_replay(&self) -> bool {
-        self.shared.state().replay.is_some()
+    /// Whether another attempt can be given all that was sent so far. If so, it is kept for that attempt.
+    pub(super) fn await_another(&self) -> bool {
+        let mut state = self.shared.state();
+        state.is_awaited = state.replay.is_some();
+        state.is_awaited
     }
 
     /// Sends on this stream from now on, from the first message.
@@ -112,6 +108,7 @@ impl Outgoing {
         let mut state = self.shared.state();
         // One that has ended before the pump came to it makes room.
         let superseded = state.next.replace(half);
+        state.is_awaited = false;
         let pump = state.pump.take();
         drop(state);
         drop(superseded);
@@ -247,7 +244,7 @@ where
         let replay = &self.shared.state().replay;
         replay
             .as_ref()
-            .map_or_else(Vec::new, |replay| replay.messages.clone())
+            .map_or_else(Vec::new, |replay| replay.messages().to_vec())
     }
 
     /// Keeps a message for another attempt; one too many, and there will be none.
@@ -256,11 +253,11 @@ where
         let Some(replay) = &mut state.replay else {
             return;
         };
-        replay.bytes += message.len();
-        if replay.bytes > REPLAY_LIMIT {
-            state.replay = None;
-        } else {
-            replay.messages.push(message.clone());
+        if !replay.keep(message) {
+            match state.is_awaited {
+                true => replay.keep_beyond_the_limit(message),
+                false => state.replay = None,
+            }
         }
     }
 }
@@ -321,7 +318,8 @@ mod tests {
             .unwrap();
         let message = Bytes::from_static(b"\0\0\0\0\x01x");
         let messages = futures::stream::iter([Ok(message)]).chain(futures::stream::pending());
-        let outgoing = Outgoing::pump(messages);
+        let replay = Replay::new(100, &Arc::default());
+        let outgoing = Outgoing::pump(messages, replay);
         outgoing.send_on(first);
         drop(first_response);
         outgoing.send_on(second);

@@ -22,6 +22,10 @@ pub struct CallOptions {
     pub max_request_bytes: Option<usize>,
     /// The largest response message, in bytes; 4 MiB if neither this nor the method config says.
     pub max_response_bytes: Option<usize>,
+    /// How many bytes of a streamed request are kept for another attempt; 256 KiB if this does not say.
+    /// A call that has streamed more is not retried. The message of a unary call is the caller's, and is
+    /// kept anyway.
+    pub max_replay_bytes: Option<usize>,
     /// Set by [`Request::with_credentials`].
     pub(crate) credentials: Option<AnyCallCredentials>,
 }

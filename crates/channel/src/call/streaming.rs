@@ -15,6 +15,7 @@ use prost::Message;
 
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
+use super::replay::Replay;
 use super::violation::Violation;
 use super::{Call, Method, Request, codec};
 use crate::channel::Handle;
@@ -167,12 +168,11 @@ async fn open<S>(call: Call, messages: S) -> Result<Incoming, Status>
 where
     S: Stream<Item = Result<Bytes, Status>> + Unpin + Send + 'static,
 {
-    let opened = call.attempt().await?;
-    Ok(Incoming::new(
-        Arc::new(call),
-        opened,
-        Outgoing::pump(messages),
-    ))
+    let mut retrying = call.retrying();
+    let opened = call.attempt(&mut retrying).await?;
+    let replay = Replay::new(call.max_replay_bytes, call.channel.replay_budget());
+    let outgoing = Outgoing::pump(messages, replay);
+    Ok(Incoming::new(Arc::new(call), opened, retrying, outgoing))
 }
 
 /// An application's messages, encoded and framed; those that are ready together in one piece.

@@ -10,7 +10,6 @@ use highball_transport::client::{Ended, RecvHalf};
 use prost::Message;
 
 use super::attempt::{receiving_from, status_of};
-use super::transparent::Transparent;
 use super::violation::Violation;
 use super::{Call, Method, Request, codec};
 use crate::channel::Handle;
@@ -39,6 +38,9 @@ where
 
 /// Why an attempt brought no reply.
 enum Failure {
+    /// It ended before its response began.
+    Unanswered(Ended),
+    /// It ended later than that: it counts.
     Ended(Ended),
     Violation(Violation),
 }
@@ -63,10 +65,10 @@ impl Call {
         Req: Message,
         Resp: Message + Default,
     {
-        let mut transparent = Transparent::default();
+        let mut retrying = self.retrying();
         loop {
             let framed = codec::encode(message, self.max_request_bytes)?;
-            let (mut send, mut attempt) = self.attempt().await?;
+            let (mut send, mut attempt) = self.attempt(&mut retrying).await?;
             let received = {
                 let sending = pin!(send.send(framed, true));
                 let reply = pin!(reply(&mut attempt.receive));
@@ -78,6 +80,7 @@ impl Call {
                 Ok(Ok(reply)) => match codec::decode(reply.payload) {
                     Ok(message) => {
                         attempt.finish.succeeded(&reply.trailers);
+                        self.succeeded();
                         return Ok(Response::new(message)
                             .with_metadata(reply.metadata)
                             .with_trailers(reply.trailers)
@@ -85,8 +88,12 @@ impl Call {
                     }
                     Err(undecodable) => undecodable,
                 },
-                Ok(Err(Failure::Ended(ended))) if transparent.allows(&ended) => {
-                    attempt.failed(&ended.status);
+                Ok(Err(Failure::Unanswered(ended))) => {
+                    let processed = ended.processed;
+                    let status = status_of(ended, self.deadline);
+                    attempt.failed(&status);
+                    let verdict = retrying.ended(status, processed);
+                    Box::pin(self.again(verdict)).await?;
                     continue;
                 }
                 Ok(Err(Failure::Ended(ended))) => status_of(ended, self.deadline),
@@ -101,13 +108,13 @@ impl Call {
 
 /// Receives exactly one message and the status. A status that is not OK wins over a message.
 async fn reply(receive: &mut RecvHalf) -> Result<Reply, Failure> {
-    let metadata = receive.headers().await?.unwrap_or_default();
+    let metadata = receive.headers().await.map_err(Failure::Unanswered)?;
     let payload = receive.message().await?.ok_or(Violation::NoResponse)?;
     if receive.message().await?.is_some() {
         return Err(Violation::SecondResponse.into());
     }
     Ok(Reply {
-        metadata,
+        metadata: metadata.unwrap_or_default(),
         payload,
         trailers: receive.trailers(),
     })

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use highball_balancer::Registry;
 use highball_core::{Rejected, Status};
 
+use crate::call::Throttle;
 use crate::service_config::ServiceConfig;
 
 /// The service configs of a channel. They outlive idle mode.
@@ -30,6 +31,8 @@ pub(crate) struct Configs {
     /// Whether what resolvers deliver counts at all.
     enabled: bool,
     in_force: Option<Arc<ServiceConfig>>,
+    /// Its tokens outlive the config that it came with.
+    throttle: Option<Arc<Throttle>>,
 }
 
 /// What to do with a resolution.
@@ -47,13 +50,16 @@ impl Configs {
     pub(crate) fn new(policies: Registry, default: Option<ServiceConfig>, enabled: bool) -> Self {
         let has_default = default.is_some();
         let default = default.unwrap_or_else(|| ServiceConfig::empty(&policies));
-        Self {
+        let mut configs = Self {
             policies,
             default: Arc::new(default),
             has_default,
             enabled,
             in_force: None,
-        }
+            throttle: None,
+        };
+        configs.default = configs.throttled(configs.default.clone());
+        configs
     }
 
     /// The config for a resolution that brought endpoints.
@@ -65,6 +71,11 @@ impl Configs {
         };
         match (parsed, &self.in_force) {
             (Ok(config), _) => {
+                let is_default = Arc::ptr_eq(&config, &self.default);
+                let config = self.throttled(config);
+                if is_default {
+                    self.default = config.clone();
+                }
                 self.in_force = Some(config.clone());
                 Verdict::Use(config)
             }
@@ -73,6 +84,22 @@ impl Configs {
                 Verdict::UseAndReject(self.default.clone(), rejected(&bad))
             }
             (Err(bad), None) => Verdict::Fail(rejected(&bad).0),
+        }
+    }
+
+    /// The config with the channel's throttle: a new config does not give tokens back.
+    fn throttled(&mut self, config: Arc<ServiceConfig>) -> Arc<ServiceConfig> {
+        let Some(limits) = config.retry_throttling() else {
+            return config;
+        };
+        let throttle = match &self.throttle {
+            Some(throttle) => throttle.adapt(*limits),
+            None => Throttle::full(*limits),
+        };
+        self.throttle = Some(throttle.clone());
+        match config.methods().throttle() {
+            Some(own) if Arc::ptr_eq(own, &throttle) => config,
+            _ => Arc::new(config.throttled_by(throttle)),
         }
     }
 

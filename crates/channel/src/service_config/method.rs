@@ -7,6 +7,8 @@ use std::time::Duration;
 use highball_core::parse_json_duration;
 use serde::Deserialize;
 
+use crate::call::Throttle;
+
 use super::retry::{HedgingFields, RetryFields};
 use super::{BadRetryPolicy, BadServiceConfig, HedgingPolicy, RetryPolicy};
 
@@ -22,7 +24,7 @@ pub struct MethodConfig {
     pub max_request_bytes: Option<usize>,
     /// The largest response message, in bytes.
     pub max_response_bytes: Option<usize>,
-    /// When and how often to retry (gRFC A6). Parsed and validated; retrying is not in force yet.
+    /// When and how often to retry (gRFC A6).
     pub retry: Option<Arc<RetryPolicy>>,
     /// Whether to send several attempts at once (gRFC A6). Parsed and validated; not in force yet.
     pub hedging: Option<HedgingPolicy>,
@@ -35,6 +37,8 @@ pub(crate) struct MethodConfigs {
     by_name: HashMap<String, MethodConfig>,
     /// What holds where nothing is said.
     nothing: MethodConfig,
+    /// The channel's, for the calls of all methods.
+    throttle: Option<Arc<Throttle>>,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +74,19 @@ impl MethodConfigs {
             }
         }
         Ok(configs)
+    }
+
+    /// The same, with this throttle.
+    pub(super) fn throttled_by(&self, throttle: Arc<Throttle>) -> Self {
+        Self {
+            throttle: Some(throttle),
+            ..self.clone()
+        }
+    }
+
+    /// What limits the retries of a channel that is configured like this.
+    pub(crate) fn throttle(&self) -> Option<&Arc<Throttle>> {
+        self.throttle.as_ref()
     }
 
     /// The method's own entry, else its service's, else the default one, else nothing.

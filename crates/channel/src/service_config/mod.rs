@@ -23,6 +23,8 @@ use highball_balancer::{Choice, ConfigError, Registry};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::call::Throttle;
+
 pub use method::MethodConfig;
 pub(crate) use method::MethodConfigs;
 pub use retry::{BadRetryPolicy, HedgingPolicy, RetryPolicy, RetryThrottling};
@@ -161,6 +163,14 @@ impl ServiceConfig {
     /// What holds for all methods, to share with calls.
     pub(crate) fn methods(&self) -> &Arc<MethodConfigs> {
         &self.methods
+    }
+
+    /// The same, with this throttle for what [`retry_throttling`](Self::retry_throttling) says.
+    pub(crate) fn throttled_by(&self, throttle: Arc<Throttle>) -> Self {
+        Self {
+            methods: Arc::new(self.methods.throttled_by(throttle)),
+            ..self.clone()
+        }
     }
 
     /// When to stop retrying, if that is limited.

@@ -7,10 +7,21 @@ pub(super) fn is_binary(key: &str) -> bool {
     key.ends_with("-bin")
 }
 
-/// Whether gRPC or HTTP keeps this key for itself.
+/// How many attempts came before: for gRPC to set, and for handlers to read (gRFC A6).
+const PREVIOUS_ATTEMPTS: &str = "previous-rpc-attempts";
+
+/// Whether gRPC or HTTP keeps this key for itself: applications cannot set it.
 pub(super) fn is_reserved(key: &str) -> bool {
+    is_hidden(key) || key.strip_prefix("grpc-") == Some(PREVIOUS_ATTEMPTS)
+}
+
+/// Whether applications do not see this key either.
+pub(super) fn is_hidden(key: &str) -> bool {
     match key.strip_prefix("grpc-") {
-        Some(own) => !matches!(own, "retry-pushback-ms" | "tags-bin" | "trace-bin"),
+        Some(own) => !matches!(
+            own,
+            PREVIOUS_ATTEMPTS | "retry-pushback-ms" | "tags-bin" | "trace-bin"
+        ),
         None => key.starts_with(':') || is_of_http(key),
     }
 }

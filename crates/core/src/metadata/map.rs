@@ -201,18 +201,18 @@ impl MetadataMap {
         })
     }
 
-    /// The metadata among the headers of a received frame: reserved keys are left out, `-bin` values are
+    /// The metadata among the headers of a received frame: gRPC's own keys are left out, `-bin` values are
     /// checked and split at commas. Values of other keys that are not printable ASCII are left out.
     ///
     /// For transports; an application never needs it.
     pub fn from_wire(mut headers: HeaderMap) -> Result<Self, UndecodableBinary> {
-        let is_reserved = |name: &&HeaderName| key::is_reserved(name.as_str());
+        let is_hidden = |name: &&HeaderName| key::is_hidden(name.as_str());
         // Most replies have no metadata: nothing is taken out of a map that can be dropped as it is.
-        if headers.keys().all(|name| is_reserved(&name)) {
+        if headers.keys().all(|name| is_hidden(&name)) {
             return Ok(Self::default());
         }
         // A reply has one or two of them: no list is made.
-        while let Some(unwanted) = headers.keys().find(is_reserved).cloned() {
+        while let Some(unwanted) = headers.keys().find(is_hidden).cloned() {
             headers.remove(unwanted);
         }
         let in_bytes: Vec<HeaderName> = headers
@@ -358,6 +358,7 @@ mod tests {
             "connection",
             "host",
             "grpc-status",
+            "grpc-previous-rpc-attempts",
         ] {
             let error = MetadataMap::new().insert(key, "v").unwrap_err();
             assert_eq!(

@@ -17,6 +17,7 @@ mod logs;
 mod negative_http2;
 mod picks;
 mod restarts;
+mod retries;
 mod script;
 mod service_config;
 mod states;

@@ -105,17 +105,6 @@ impl Retrying {
             None => Verdict::Over(status),
         }
     }
-
-    /// The call has ended well.
-    pub(super) fn succeeded(&self) {
-        let throttle = self
-            .policy
-            .as_ref()
-            .and_then(|counted| counted.throttle.as_ref());
-        if let Some(throttle) = throttle {
-            throttle.succeeded();
-        }
-    }
 }
 
 impl Counted {
@@ -298,7 +287,7 @@ mod tests {
                 let index = request;
                 request += 1;
                 if succeeds.contains(&index) {
-                    retrying.succeeded();
+                    throttle.succeeded();
                     last_requests.push((index, true));
                     break;
                 }

@@ -44,7 +44,7 @@ mod tests {
     fn read(values: &[&str]) -> Pushback {
         let mut trailers = MetadataMap::new();
         for value in values {
-            trailers.append(KEY, *value).unwrap();
+            trailers.append(KEY, value).unwrap();
         }
         Pushback::read(&trailers)
     }

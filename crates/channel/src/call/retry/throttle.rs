@@ -59,7 +59,7 @@ impl Throttle {
     }
 
     /// Brings back what a success is worth.
-    pub(super) fn succeeded(&self) {
+    pub(in crate::call) fn succeeded(&self) {
         let (worth, max) = (
             self.limits.milli_tokens_per_success,
             self.limits.max_milli_tokens,
@@ -68,7 +68,8 @@ impl Throttle {
     }
 
     /// Whether there may be another attempt.
-    pub(super) fn is_open(&self) -> bool {
+    #[cfg(test)]
+    fn is_open(&self) -> bool {
         self.allows(self.milli_tokens.load(Ordering::Relaxed))
     }
 
