@@ -250,11 +250,12 @@ where
     /// Keeps a message for another attempt; one too many, and there will be none.
     fn keep(&mut self, message: &Bytes) {
         let mut state = self.shared.state();
+        let is_awaited = state.is_awaited;
         let Some(replay) = &mut state.replay else {
             return;
         };
         if !replay.keep(message) {
-            match state.is_awaited {
+            match is_awaited {
                 true => replay.keep_beyond_the_limit(message),
                 false => state.replay = None,
             }
