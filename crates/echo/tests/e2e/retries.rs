@@ -64,12 +64,12 @@ impl Flaky {
             messages,
             at: Instant::now(),
         };
-        self.seen.lock().unwrap().push(seen);
+        self.seen.lock().expect("no test panics with it").push(seen);
         (self.answers)(self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
     fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().expect("no test panics with it").clone()
     }
 
     fn attempts(&self) -> usize {
@@ -155,7 +155,9 @@ impl Rig {
 
 fn pushed_back(value: &str) -> Status {
     let mut trailers = highball_channel::MetadataMap::new();
-    trailers.append("grpc-retry-pushback-ms", value).unwrap();
+    trailers
+        .append("grpc-retry-pushback-ms", value)
+        .expect("it may be set");
     Status::unavailable("busy").with_metadata(trailers)
 }
 
