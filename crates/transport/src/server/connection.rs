@@ -44,10 +44,11 @@ pub struct ServerConnection {
     header_limit: u32,
     /// How many GOAWAYs of our own announce the drain, besides h2's.
     announcements: u32,
-    vigil: Option<Vigil>,
+    /// Boxed, as what moves with the connection is held several times over by the future that does.
+    vigil: Option<Box<Vigil>>,
     pings: Pings,
     strikes: Strikes,
-    life: Life,
+    life: Box<Life>,
     peer: Peer,
     ended: Option<String>,
 }
@@ -92,10 +93,10 @@ impl ServerConnection {
             last_stream: 0,
             header_limit: options.max_header_list_size,
             announcements: 0,
-            vigil: options.keepalive.and_then(Keepalive::vigil),
+            vigil: options.keepalive.and_then(Keepalive::vigil).map(Box::new),
             pings: Pings::default(),
             strikes: Strikes::new(options.enforcement_policy),
-            life: Life::new(options, fastrand::f64()),
+            life: Box::new(Life::new(options, fastrand::f64())),
             peer,
             ended: None,
         }
