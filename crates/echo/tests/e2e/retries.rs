@@ -34,6 +34,8 @@ struct Flaky {
     seen: Arc<Mutex<Vec<Seen>>>,
     /// How many messages of a stream it reads before it answers.
     reads: usize,
+    /// Breaks a stream off once it has answered all that it has read.
+    breaks_off: bool,
 }
 
 impl Flaky {
@@ -43,6 +45,7 @@ impl Flaky {
             requests: Arc::default(),
             seen: Arc::default(),
             reads: 0,
+            breaks_off: false,
         }
     }
 
@@ -55,6 +58,11 @@ impl Flaky {
 
     fn reading(mut self, messages: usize) -> Self {
         self.reads = messages;
+        self
+    }
+
+    fn breaking_off(mut self) -> Self {
+        self.breaks_off = true;
         self
     }
 
@@ -106,6 +114,7 @@ impl Echo for Flaky {
         let replies = said
             .into_iter()
             .map(|message| Ok(EchoResponse { message }))
+            .chain(self.breaks_off.then(|| Err(Status::unavailable("gone"))))
             .collect::<Vec<_>>();
         Ok(Response::new(Box::pin(futures::stream::iter(replies))))
     }
@@ -402,4 +411,48 @@ async fn a6_a_request_larger_than_what_is_kept_commits_its_call() {
         assert_eq!(flaky.seen()[0].messages, large, "it is sent all the same");
         rig.end().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a6_a_call_is_not_retried_once_its_response_has_begun() {
+    let flaky = Flaky::down_before(0).reading(2).breaking_off();
+    let rig = Rig::new(&flaky);
+    let status = stream(&rig.channel, &texts(2)).await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unavailable, "gone")
+    );
+    assert_eq!(flaky.attempts(), 1);
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a6_messages_that_come_between_attempts_are_sent_by_all_that_follow() {
+    let flaky = Flaky::new(|index| match index {
+        0 | 1 => Err(Status::unavailable("down")),
+        _ => Ok(()),
+    })
+    .reading(3);
+    let rig = Rig::new(&flaky);
+    // Each comes a second after the one before: the attempts before the last wait for the third as well.
+    let requests = futures::stream::unfold(0, |n| async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        (n < 3).then(|| (message(&format!("message {n}")), n + 1))
+    });
+    let said = stream_with(&rig.channel, Request::new(requests)).await;
+    assert_eq!(said.unwrap(), texts(3));
+    assert!(flaky.seen().iter().all(|seen| seen.messages == texts(3)));
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a6_a_unary_call_is_retried_whatever_its_size() {
+    let flaky = Flaky::down_before(2);
+    let rig = Rig::new(&flaky);
+    let large = "x".repeat(300 * 1024);
+    let echo = EchoClient::new(rig.channel.clone());
+    echo.unary_echo(message(&large)).await.unwrap();
+    assert_eq!(flaky.attempts(), 3);
+    assert!(flaky.seen().iter().all(|seen| seen.messages[0] == large));
+    rig.end().await;
 }
