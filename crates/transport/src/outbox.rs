@@ -4,7 +4,6 @@
 //!   application ── Sender::send ──► one place ──► Messages (a Stream) ──► call ──► flow control
 //!               ◄── waits while the place is taken: back-pressure one can see
 //! ```
-
 //!
 //! The place is made by hand, because a stream on which nothing happens should be small: tokio's channel sets
 //! room for 32 messages aside, and takes 1.5 KB for what is 200 bytes here.
