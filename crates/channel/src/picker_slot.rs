@@ -223,14 +223,29 @@ mod tests {
         Generation::new(Arc::new(picker), Links::default(), Some(Arc::default()))
     }
 
-    async fn pick(slot: &PickerSlot, wait_for_ready: bool) -> Status {
+    async fn unopened(slot: &PickerSlot, wait_for_ready: bool) -> Unopened {
         let metadata = MetadataMap::new();
         let deadline = Deadline::after(Some(Duration::from_secs(10)));
         let call = CallInfo::new("/a.B/C", &metadata);
         slot.pick(&call, wait_for_ready, deadline)
             .await
             .expect_err("there is no connection")
-            .into_status()
+    }
+
+    async fn pick(slot: &PickerSlot, wait_for_ready: bool) -> Status {
+        match unopened(slot, wait_for_ready).await {
+            Unopened::Failed(status) | Unopened::Over(status) => status,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a6_a_failure_may_be_retried_and_a_drop_or_a_deadline_may_not() {
+        let slot = PickerSlot::new();
+        slot.publish(generation(FailPicker(Status::unavailable("down"))));
+        assert!(matches!(unopened(&slot, false).await, Unopened::Failed(_)));
+        assert!(matches!(unopened(&slot, true).await, Unopened::Over(_)));
+        slot.publish(generation(EndedPicker(Status::unavailable("dropped"))));
+        assert!(matches!(unopened(&slot, false).await, Unopened::Over(_)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -283,6 +298,7 @@ mod tests {
     fn no_wake_up_is_lost_between_threads() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(4)
+            .enable_time()
             .build()
             .unwrap();
         runtime.block_on(async {
@@ -291,14 +307,7 @@ mod tests {
                 let calls: Vec<_> = (0..4)
                     .map(|_| {
                         let slot = slot.clone();
-                        tokio::spawn(async move {
-                            let metadata = MetadataMap::new();
-                            let call = CallInfo::new("/a.B/C", &metadata);
-                            slot.pick(&call, true, Deadline::after(None))
-                                .await
-                                .unwrap_err()
-                                .into_status()
-                        })
+                        tokio::spawn(async move { pick(&slot, true).await })
                     })
                     .collect();
                 for _ in 0..3 {

@@ -32,15 +32,6 @@ pub(crate) enum Unopened {
     Over(Status),
 }
 
-#[cfg(test)]
-impl Unopened {
-    pub(crate) fn into_status(self) -> Status {
-        match self {
-            Self::Failed(status) | Self::Over(status) => status,
-        }
-    }
-}
-
 impl Call {
     /// Opens a stream. A connection that turns out to be draining costs nothing but the wait for the next
     /// picker: nothing has left this machine, so this may go on until the deadline (gRFC A6). What the call's
