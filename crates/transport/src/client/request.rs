@@ -103,7 +103,10 @@ impl RequestHead {
             headers.insert(PREVIOUS_ATTEMPTS, self.previous_attempts.into());
         }
         if !self.metadata.is_empty() {
-            headers.extend(self.metadata.into_wire());
+            let mut metadata = self.metadata.into_wire();
+            // Of a relay's own caller: how often it has tried says nothing of this call.
+            metadata.remove(PREVIOUS_ATTEMPTS);
+            headers.extend(metadata);
         }
         (headers, self.path, self.authority)
     }

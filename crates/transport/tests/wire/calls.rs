@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes};
-use highball_core::{Code, Status};
+use highball_core::{Code, MetadataMap, Status};
 use highball_transport::client::{
     ClientOptions, Connection, ConnectionEnd, Lost, Processed, RecvHalf, RequestHead, SendHalf,
     connect,
 };
 use highball_transport::{MemoryListener, MemoryNetwork, framing};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 fn message(payload: &[u8]) -> Bytes {
     framing::encode(payload.len(), usize::MAX, |buffer| {
@@ -264,4 +264,36 @@ async fn request_headers_come_in_grpcs_order() {
             " te=trailers grpc-timeout=1500001u grpc-previous-rpc-attempts=2 b=1 b=2 a-bin=eA"
         )
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_does_not_pass_on_how_often_its_own_caller_has_tried() {
+    let received = HeaderMap::from_iter([("grpc-previous-rpc-attempts", "7"), ("a", "1")].map(
+        |(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        },
+    ));
+    for (own, expected) in [
+        (0, " te=trailers a=1"),
+        (2, " te=trailers grpc-previous-rpc-attempts=2 a=1"),
+    ] {
+        let network = MemoryNetwork::new();
+        server(
+            network.listen("server"),
+            h2::server::Builder::new(),
+            headers,
+        );
+        let (connection, _end) = client(&network).await;
+        let mut head = head();
+        head.previous_attempts = own;
+        head.metadata = MetadataMap::from_wire(received.clone()).unwrap();
+        let slot = connection.slot().await.unwrap();
+        let (_send, mut recv) = connection.open(slot, head).unwrap();
+        let ended = recv.message().await.unwrap_err();
+        let said = ended.status.message();
+        assert!(said.ends_with(expected), "{said}");
+    }
 }
