@@ -130,6 +130,6 @@ pub mod transport {
     pub use highball_transport::client::{ClientOptions, Keepalive};
     #[doc(inline)]
     pub use highball_transport::{
-        BoxIo, Connector, Io, MemoryListener, MemoryNetwork, SystemConnector,
+        BoxIo, Connector, Io, MemoryListener, MemoryNetwork, SystemConnector, Windows,
     };
 }

@@ -98,7 +98,7 @@ pub use highball_core::{
     Address, AuthInfo, Code, MetadataMap, Peer, Response, SecurityLevel, Status, details,
 };
 pub use highball_transport::server::{CallHead, EnforcementPolicy, Keepalive, ServerOptions};
-pub use highball_transport::{BoxIo, LocalCredentials, Secured, ServerCredentials};
+pub use highball_transport::{BoxIo, LocalCredentials, Secured, ServerCredentials, Windows};
 #[cfg(feature = "tls")]
 pub use highball_transport::{
     Certificates, Identity, TlsError, TlsServerBuilder, TlsServerCredentials,

@@ -10,14 +10,13 @@
 //!                    └──────► Dormant ──────────┘
 //! ```
 //!
-//! Any bytes are a sign of life, not the answer to the PING alone. This machine is the only one that asks for
-//! PINGs of our own: h2 has room for one at a time. The PING of h2's that goes with a GOAWAY holds ours
-//! back until it is answered, and asks the same.
+//! Any bytes are a sign of life, not the answer to the PING alone. A PING that is on its way for another
+//! reason asks the same: one that measures the path, or h2's own with a GOAWAY, which holds ours back until it
+//! is answered.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use h2::{Ping, PingPong};
 use tokio::time::Instant;
 
 use crate::alarm::Alarm;
@@ -123,25 +122,6 @@ impl Vigil {
     /// Looks again before the time-out if the next PING may be due before it: pings are `time` apart.
     fn listen_again(&mut self, until: Instant, now: Instant) {
         self.alarm.set(until.min(now + self.time));
-    }
-}
-
-/// Sends the PINGs. Takes h2's means to do so with the first, for they cost something in each of its turns.
-#[derive(Debug, Default)]
-pub(crate) struct Pings(Option<PingPong>);
-
-impl Pings {
-    /// h2 is to be polled next, by somebody who does not wait to be woken.
-    pub(crate) fn send(&mut self, take: impl FnOnce() -> Option<PingPong>) {
-        if self.0.is_none() {
-            self.0 = take();
-        }
-        if let Some(pings) = &mut self.0 {
-            // The answer to the last has served its purpose when it was read.
-            let _ = pings.poll_pong(&mut Context::from_waker(std::task::Waker::noop()));
-            // One that is still on its way asks the same.
-            let _ = pings.send_ping(Ping::opaque());
-        }
     }
 }
 

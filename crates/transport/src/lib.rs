@@ -24,8 +24,9 @@
 //! |---|---|---|---|
 //! | server push | off | – | gRPC has none |
 //! | concurrent streams | the server's limit; 100 until it is known | 100 * | a handler each |
-//! | window of a stream | 256 KiB * | 256 KiB * | a few large messages on their way |
-//! | window of the connection | 32 MiB * | 32 MiB * | streams that nobody reads must not starve others |
+//! | window of a stream | 256 KiB, to 16 MiB * | the same * | what the path holds, by its bandwidth-delay product |
+//! | window of the connection | 32 MiB * | 32 MiB * | besides what streams hold that nobody reads |
+//! | what they may hold | 2 GiB | 256 MiB | one client must not fill a server's memory |
 //! | largest frame | 16 KiB | 16 KiB | streams take turns |
 //! | header list | 16 KiB * | 16 KiB * | h2 is given four times that: beyond its own limit it cuts silently |
 //! | HPACK table | 4 KiB | 4 KiB | |
@@ -39,6 +40,7 @@
 //! | PINGs, SETTINGS, RST_STREAMs, idle frames | limits of the frame tap, per 10 s | the same | h2 has none |
 
 mod alarm;
+mod bdp;
 mod bell;
 pub mod client;
 mod connect;
@@ -46,10 +48,12 @@ mod credentials;
 mod credit;
 pub mod framing;
 mod gate;
+mod inflow;
 mod keepalive;
 mod memory;
 mod outbox;
 mod percent;
+mod pings;
 mod response;
 pub mod server;
 mod settings;
@@ -60,6 +64,7 @@ mod tls;
 
 pub use connect::{BoxIo, Connector, Io, SystemConnector};
 pub use credentials::{ChannelCredentials, LocalCredentials, Secured, ServerCredentials};
+pub use inflow::Windows;
 pub use memory::{MemoryListener, MemoryNetwork};
 pub use outbox::{Messages, Sender, Unsent, messages};
 #[cfg(feature = "tls")]

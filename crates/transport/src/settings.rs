@@ -10,15 +10,23 @@ use std::time::Duration;
 /// Where HTTP/2 starts all windows, and what a window may not fall below here.
 pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
 
-/// The window of a stream, both ends: a few messages of 64 KiB. With a window that one of them fills, each
-/// message waits for the credit that the one before it comes back with.
+/// Where the window of a stream begins, both ends: a few messages of 64 KiB. With a window that one of them
+/// fills, each message waits for the credit that the one before it comes back with.
 pub(crate) const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The window of the whole connection, both ends: all the streams that a server here lets a client have
-/// open may go unread, and others still find room.
+/// The window of the whole connection, both ends: twice what the window of a stream can grow to.
 pub(crate) const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 
-const _: () = assert!(SERVER_MAX_CONCURRENT_STREAMS * STREAM_WINDOW < CONNECTION_WINDOW);
+/// How far it grows with what streams hold that nobody reads. The application of a client knows what it does
+/// not read.
+pub(crate) const CLIENT_CONNECTION_WINDOW_LIMIT: u32 = i32::MAX as u32;
+
+/// The same at a server, which does not choose its clients: more than all the streams that one may have open
+/// hold, unless it has first shown that its path fills larger windows.
+pub(crate) const SERVER_CONNECTION_WINDOW_LIMIT: u32 = 256 * 1024 * 1024;
+
+const _: () =
+    assert!(SERVER_MAX_CONCURRENT_STREAMS * STREAM_WINDOW < SERVER_CONNECTION_WINDOW_LIMIT);
 
 /// The largest frame either end accepts: small frames let streams take turns. Larger ones make messages of
 /// 64 KiB no faster: h2 allocates a buffer for each, of a size that glibc gives back to the system at once.

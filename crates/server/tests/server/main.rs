@@ -16,3 +16,4 @@ mod reflection;
 mod stopping;
 mod tasks;
 mod threads;
+mod windows;

@@ -84,7 +84,9 @@ pub async fn connect(
     }));
     watch_goaway(&shared, &options.complaints);
     let vigil = keepalive::vigil(options);
-    tokio::spawn(ConnectionTask::new(h2, handle, Arc::clone(&shared), vigil).run());
+    tokio::spawn(
+        ConnectionTask::new(h2, handle, Arc::clone(&shared), vigil, options.windows).run(),
+    );
     Ok((Connection::new(shared), ConnectionEnd { lost: end }))
 }
 
@@ -202,16 +204,11 @@ fn builder(options: &ClientOptions) -> client::Builder {
         .max_header_list_size(settings::h2_header_list_limit(options.max_header_list_size))
         .header_table_size(settings::HEADER_TABLE_SIZE)
         .max_frame_size(settings::MAX_FRAME_SIZE)
-        .initial_window_size(window(options.stream_window))
-        .initial_connection_window_size(window(options.connection_window))
+        .initial_window_size(options.windows.stream())
+        .initial_connection_window_size(options.windows.connection())
         .initial_max_send_streams(settings::STREAMS_BEFORE_SETTINGS as usize)
         .max_send_buffer_size(settings::MAX_SEND_BUFFER);
     builder
-}
-
-/// HTTP/2 allows no window over 2^31-1, gRPC none below the default.
-fn window(size: u32) -> u32 {
-    size.clamp(settings::DEFAULT_WINDOW, i32::MAX as u32)
 }
 
 /// What a header cannot carry is left out.

@@ -7,6 +7,7 @@ use http::uri::Authority;
 
 use super::keepalive::Complaints;
 use crate::credentials::{ChannelCredentials, InsecureCredentials};
+use crate::inflow::Windows;
 
 /// The settings of a client's connection. [`Default`] is what users get.
 ///
@@ -26,12 +27,8 @@ pub struct ClientOptions {
     /// Whether [`authority`](Self::authority) goes before the server names of addresses: true where a user
     /// has chosen it, for then no resolver may have it otherwise.
     pub ignore_server_names: bool,
-    /// The window of one stream in bytes: how much the server may send on it before it is read; 256 KiB by
-    /// default. At least 65,535; less is raised to that.
-    pub stream_window: u32,
-    /// The window of the connection in bytes; 32 MiB by default. Should be several times the
-    /// window of a stream, for streams nobody reads from hold their share of it.
-    pub connection_window: u32,
+    /// How much the server may send before it is read; [`Windows::Dynamic`] by default.
+    pub windows: Windows,
     /// The largest header list (or trailers) a call accepts, in bytes as HTTP/2 counts them; 16 KiB by
     /// default.
     pub max_header_list_size: u32,
@@ -90,8 +87,7 @@ impl Default for ClientOptions {
             credentials: Arc::new(InsecureCredentials),
             authority: None,
             ignore_server_names: false,
-            stream_window: crate::settings::STREAM_WINDOW,
-            connection_window: crate::settings::CONNECTION_WINDOW,
+            windows: Windows::default(),
             max_header_list_size: crate::settings::MAX_HEADER_LIST_SIZE,
             last_stream_id: crate::settings::LAST_STREAM_ID,
             keepalive: None,

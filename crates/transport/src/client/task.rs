@@ -1,7 +1,7 @@
 //! The connection's one task: drives h2 over the tap, and ends it.
 //!
 //! ```text
-//!   ping if it is due ──► poll h2 if its bell has rung ──► flush, a turn later ──► look at the facts ──► wait
+//!   ping if it is due ──► poll h2 if its bell has rung ──► windows ──► flush, a turn later ──► the facts ──► wait
 //!      │                       │                                  │
 //!      │  no sign of life, closed, or drained, or the wish to close
 //!      ▼                       ▼                                  ▼
@@ -23,7 +23,10 @@ use tokio::time::Sleep;
 use super::shared::Shared;
 use super::{Closed, Lost};
 use crate::bell::Bell;
-use crate::keepalive::{Due, Pings, Signs, Vigil};
+use crate::inflow::{Inflow, Windows};
+use crate::keepalive::{Due, Signs, Vigil};
+use crate::pings::Pings;
+use crate::settings;
 use crate::tap::{Tap, TapHandle, WireEnd};
 
 /// How long what is left to write, or to read, may take once one direction has ended.
@@ -51,6 +54,7 @@ pub(super) struct ConnectionTask {
     /// With keepalive only.
     vigil: Option<Vigil>,
     pings: Pings,
+    inflow: Inflow,
 }
 
 impl ConnectionTask {
@@ -59,6 +63,7 @@ impl ConnectionTask {
         tap: TapHandle,
         shared: Arc<Shared>,
         vigil: Option<Vigil>,
+        windows: Windows,
     ) -> Self {
         Self {
             limit: shared.facts.max_concurrent_streams(),
@@ -70,6 +75,7 @@ impl ConnectionTask {
             last_words: None,
             vigil,
             pings: Pings::default(),
+            inflow: Inflow::new(windows, settings::CLIENT_CONNECTION_WINDOW_LIMIT),
         }
     }
 
@@ -94,11 +100,15 @@ impl ConnectionTask {
         if self.poll_vigil(cx).is_ready() {
             return Poll::Ready(Closed::KeepaliveTimeout);
         }
-        if self.bell.has_rung()
-            && let Poll::Ready(result) = Pin::new(&mut self.h2).poll(&mut self.bell.context())
-        {
-            let _ = self.tap.poll_flush(cx);
-            return Poll::Ready(self.closed(result.err()));
+        while self.bell.has_rung() {
+            if let Poll::Ready(result) = Pin::new(&mut self.h2).poll(&mut self.bell.context()) {
+                let _ = self.tap.poll_flush(cx);
+                return Poll::Ready(self.closed(result.err()));
+            }
+            let (facts, h2) = (&self.shared.facts, &mut self.h2);
+            if self.inflow.look(facts, h2, &mut self.pings) {
+                self.bell.ring_at_work();
+            }
         }
         self.flush(cx);
         self.look();

@@ -22,7 +22,10 @@ use super::responder::refuse;
 use super::strikes::Strikes;
 use super::{CallHead, Receiver, Responder, ServerOptions};
 use crate::bell::Bell;
-use crate::keepalive::{self, Pings, Signs, Vigil};
+use crate::inflow::Inflow;
+use crate::keepalive::{self, Signs, Vigil};
+use crate::pings::Pings;
+use crate::settings;
 use crate::tap::{TapHandle, Violation, WireEnd};
 
 /// A client's connection. Whoever calls [`accept`](Self::accept) in a loop drives it: its reads, its
@@ -47,6 +50,7 @@ pub struct ServerConnection {
     /// Boxed, as what moves with the connection is held several times over by the future that does.
     vigil: Option<Box<Vigil>>,
     pings: Pings,
+    inflow: Inflow,
     strikes: Strikes,
     life: Box<Life>,
     peer: Peer,
@@ -95,6 +99,7 @@ impl ServerConnection {
             announcements: 0,
             vigil: options.keepalive.and_then(Keepalive::vigil).map(Box::new),
             pings: Pings::default(),
+            inflow: Inflow::new(options.windows, settings::SERVER_CONNECTION_WINDOW_LIMIT),
             strikes: Strikes::new(options.enforcement_policy),
             life: Box::new(Life::new(options, fastrand::f64())),
             peer,
@@ -168,6 +173,10 @@ impl ServerConnection {
                 // The caller comes back at once: there may be more, and what it does meanwhile wakes nobody.
                 self.bell.ring_at_work();
                 return accepted;
+            }
+            let (facts, h2) = (self.tap.facts(), &mut self.h2);
+            if self.inflow.look(facts, h2, &mut self.pings) {
+                self.ring();
             }
         }
         if self.flush().is_pending() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::credentials::{InsecureCredentials, ServerCredentials};
+use crate::inflow::Windows;
 use crate::keepalive::Vigil;
 use crate::settings;
 
@@ -14,12 +15,8 @@ pub struct ServerOptions {
     /// How many calls one client may have open on one connection, and how many handlers one connection
     /// runs at a time; 100 by default. A handler that outlives its call still counts.
     pub max_concurrent_streams: u32,
-    /// The window of one stream in bytes: how much a client may send on it before the handler reads; 256 KiB
-    /// by default. At least 65,535; less is raised to that. At most 2 GiB less one byte.
-    pub stream_window: u32,
-    /// The window of a connection in bytes; 32 MiB by default. Should be several times the window of a
-    /// stream, for calls whose messages nobody reads hold their share of it.
-    pub connection_window: u32,
+    /// How much a client may send before its handlers read; [`Windows::Dynamic`] by default.
+    pub windows: Windows,
     /// The largest list of request headers a call may have, in bytes as HTTP/2 counts them; 16 KiB by
     /// default. A call with more fails with RESOURCE_EXHAUSTED.
     pub max_header_list_size: u32,
@@ -96,8 +93,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             max_concurrent_streams: settings::SERVER_MAX_CONCURRENT_STREAMS,
-            stream_window: settings::STREAM_WINDOW,
-            connection_window: settings::CONNECTION_WINDOW,
+            windows: Windows::default(),
             max_header_list_size: settings::MAX_HEADER_LIST_SIZE,
             credentials: Arc::new(InsecureCredentials),
             handshake_timeout: Duration::from_secs(20),
@@ -125,15 +121,10 @@ impl ServerOptions {
             .header_table_size(settings::HEADER_TABLE_SIZE)
             .max_frame_size(settings::MAX_FRAME_SIZE)
             .max_send_buffer_size(settings::MAX_SEND_BUFFER)
-            .initial_window_size(window(self.stream_window))
-            .initial_connection_window_size(window(self.connection_window));
+            .initial_window_size(self.windows.stream())
+            .initial_connection_window_size(self.windows.connection());
         builder
     }
-}
-
-/// A window that HTTP/2 allows.
-fn window(bytes: u32) -> u32 {
-    bytes.clamp(settings::DEFAULT_WINDOW, i32::MAX as u32)
 }
 
 #[cfg(test)]
@@ -143,12 +134,18 @@ mod tests {
     #[test]
     fn windows_that_http2_does_not_allow_are_cut() {
         let options = ServerOptions {
-            stream_window: u32::MAX,
-            connection_window: 0,
+            windows: Windows::Fixed {
+                stream: u32::MAX,
+                connection: 0,
+            },
             ..ServerOptions::default()
         };
         // h2 panics if a window is too large.
         options.builder();
-        assert_eq!((window(0), window(u32::MAX)), (65_535, 0x7fff_ffff));
+        let windows = options.windows;
+        assert_eq!(
+            (windows.connection(), windows.stream()),
+            (65_535, 0x7fff_ffff)
+        );
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Facts {
     created: Instant,
     /// Microseconds from `created` to the last read that gave bytes.
     last_read: AtomicU64,
+    /// Bytes, as flow control counts them.
+    data_received: AtomicU64,
+    window_granted: AtomicU64,
     settings_seen: AtomicBool,
     settings_acked: AtomicU32,
     max_concurrent_streams: AtomicU32,
@@ -95,6 +98,8 @@ impl Facts {
         Self {
             created: now,
             last_read: AtomicU64::new(0),
+            data_received: AtomicU64::new(0),
+            window_granted: AtomicU64::new(0),
             settings_seen: AtomicBool::new(false),
             settings_acked: AtomicU32::new(0),
             max_concurrent_streams: AtomicU32::new(u32::MAX),
@@ -139,6 +144,16 @@ impl Facts {
     /// When bytes last came from the peer: any bytes are a sign of life.
     pub(crate) fn last_read(&self) -> Instant {
         self.created + Duration::from_micros(self.last_read.load(Ordering::Relaxed))
+    }
+
+    /// How many bytes of DATA have come, as flow control counts them: with their padding.
+    pub(crate) fn data_received(&self) -> u64 {
+        self.data_received.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes the peer has been granted on the connection, besides those it starts with.
+    pub(crate) fn window_granted(&self) -> u64 {
+        self.window_granted.load(Ordering::Relaxed)
     }
 
     /// The highest stream whose HEADERS have left this machine, at least in part.
@@ -244,6 +259,17 @@ impl Facts {
             rare.long_blocks.pop_front();
         }
         self.has_long_blocks.store(true, Ordering::Release);
+    }
+
+    /// Nobody else writes this one, nor the next.
+    pub(super) fn record_data(&self, length: u32) {
+        let all = self.data_received() + u64::from(length);
+        self.data_received.store(all, Ordering::Relaxed);
+    }
+
+    pub(super) fn record_window(&self, increment: u32) {
+        let all = self.window_granted() + u64::from(increment);
+        self.window_granted.store(all, Ordering::Relaxed);
     }
 
     pub(super) fn record_settings_ack(&self) {

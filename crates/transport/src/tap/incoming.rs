@@ -164,6 +164,7 @@ impl Incoming {
             Seen::Head(head) => {
                 self.first_frame(head, facts)?;
                 match head.kind {
+                    kind::DATA => facts.record_data(head.length),
                     kind::SETTINGS if head.is_ack() => facts.record_settings_ack(),
                     kind::PING if !head.is_ack() => facts.record_ping(),
                     kind::RST_STREAM => facts.record_reset(),
@@ -180,6 +181,7 @@ impl Incoming {
                 facts.record_settings(settings);
                 Ok(())
             }
+            Seen::WindowUpdate(_) => Ok(()),
             // A client's GOAWAY speaks of streams that the server pushes: there are none.
             Seen::GoAway(_) if self.role == Role::Server => Ok(()),
             Seen::GoAway(goaway) => facts.record_goaway(goaway).map_err(|text| Violation {

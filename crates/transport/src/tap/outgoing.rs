@@ -166,7 +166,14 @@ pub(super) struct Watch<'a> {
 impl Watch<'_> {
     fn left(&mut self, scanner: &mut FrameScanner, mut bytes: &[u8]) {
         while let Some(seen) = scanner.next(&mut bytes) {
-            let Seen::Head(head) = seen else { continue };
+            let head = match seen {
+                Seen::Head(head) => head,
+                Seen::WindowUpdate(increment) => {
+                    self.facts.record_window(increment);
+                    continue;
+                }
+                Seen::Settings(_) | Seen::GoAway(_) => continue,
+            };
             match head.kind {
                 kind::HEADERS => self.facts.record_headers_sent(head.stream),
                 kind::DATA | kind::CONTINUATION => {}

@@ -1,7 +1,7 @@
 //! Finds the frames in one direction of a connection, however the bytes are cut.
 //!
 //! ```text
-//!   Preface(n) ──► Head ──► Payload ──► Head ──► …      SETTINGS and GOAWAY: payload kept
+//!   Preface(n) ──► Head ──► Payload ──► Head ──► …      SETTINGS, GOAWAY, connection's WINDOW_UPDATE: kept
 //!   24 bytes       9 bytes  `length`                    all others: payload passed over
 //! ```
 
@@ -24,6 +24,7 @@ pub(super) mod kind {
     pub(in crate::tap) const SETTINGS: u8 = 4;
     pub(in crate::tap) const PING: u8 = 6;
     pub(in crate::tap) const GOAWAY: u8 = 7;
+    pub(in crate::tap) const WINDOW_UPDATE: u8 = 8;
     pub(in crate::tap) const CONTINUATION: u8 = 9;
 }
 
@@ -65,6 +66,7 @@ impl FrameHead {
         match self.kind {
             kind::SETTINGS => !self.is_ack(),
             kind::GOAWAY => true,
+            kind::WINDOW_UPDATE => self.stream == 0,
             _ => false,
         }
     }
@@ -146,6 +148,8 @@ pub(super) enum Seen {
     Settings(Settings),
     /// A whole GOAWAY; follows its head.
     GoAway(GoAway),
+    /// A WINDOW_UPDATE of the connection; follows its head.
+    WindowUpdate(u32),
 }
 
 /// One direction's frames. Total: any bytes in any pieces give the same result, and never a panic.
@@ -301,6 +305,10 @@ fn take<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
 fn complete(head: FrameHead, payload: &[u8]) -> Option<Seen> {
     match head.kind {
         kind::SETTINGS => Some(Seen::Settings(Settings::parse(payload))),
+        kind::WINDOW_UPDATE => {
+            let increment = u32::from_be_bytes(*payload.first_chunk()?);
+            Some(Seen::WindowUpdate(increment & 0x7fff_ffff))
+        }
         _ => GoAway::parse(payload).map(Seen::GoAway),
     }
 }

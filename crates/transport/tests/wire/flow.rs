@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use highball_testkit::peer::Frame;
+use highball_transport::Windows;
 use highball_transport::client::ClientOptions;
 use tokio::time::{Instant, timeout};
 
@@ -217,7 +218,10 @@ async fn e4_e17_ten_thousand_cancelled_calls_with_late_data_leave_the_connection
 #[tokio::test(start_paused = true)]
 async fn what_has_been_read_of_a_stream_is_given_back_before_it_waits_for_more() {
     let mut options = ClientOptions::default();
-    options.stream_window = 65_535;
+    options.windows = Windows::Fixed {
+        stream: 65_535,
+        connection: 1 << 20,
+    };
     let mut rig = Rig::with(&[], options).await;
     let (stream, mut recv) = rig.request().await;
     rig.peer.send(Frame::headers(stream, &GRPC, false)).await;

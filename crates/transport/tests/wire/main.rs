@@ -13,3 +13,4 @@ mod keepalive;
 mod limits;
 mod ready;
 mod statuses;
+mod windows;

@@ -148,6 +148,7 @@ impl Service for Lab {
             }),
             "Collect" => client_streaming(call, move |request| collect(seen, request)),
             "Swallow" => client_streaming(call, swallow),
+            "Ignore" => client_streaming(call, ignore),
             "Chat" => bidi_streaming(call, move |request| chat(seen, request)),
             "Curt" => bidi_streaming(
                 call,
@@ -282,6 +283,12 @@ async fn swallow(request: Request<Streaming<String>>) -> Result<Response<String>
     let mut messages = request.into_message();
     while let Ok(Some(_)) = messages.message().await {}
     Ok(Response::new("all is well".to_owned()))
+}
+
+/// Reads nothing, and does not end.
+async fn ignore(request: Request<Streaming<String>>) -> Result<Response<String>, Status> {
+    let _unread = request;
+    std::future::pending().await
 }
 
 async fn chat(
