@@ -101,14 +101,17 @@ impl ConnectionTask {
             return Poll::Ready(Closed::KeepaliveTimeout);
         }
         while self.bell.has_rung() {
+            self.tap.begin_turn();
             if let Poll::Ready(result) = Pin::new(&mut self.h2).poll(&mut self.bell.context()) {
                 let _ = self.tap.poll_flush(cx);
                 return Poll::Ready(self.closed(result.err()));
             }
             let (facts, h2) = (&self.shared.facts, &mut self.h2);
-            if self.inflow.look(facts, h2, &mut self.pings) {
-                self.bell.ring_at_work();
+            let has_news = self.inflow.look(facts, h2, &mut self.pings);
+            if !has_news && !self.tap.relieve() {
+                break;
             }
+            self.bell.ring_at_work();
         }
         self.flush(cx);
         self.look();

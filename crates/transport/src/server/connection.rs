@@ -168,6 +168,7 @@ impl ServerConnection {
         self.bell.follow(task);
         if self.bell.has_rung() {
             let bell = self.bell.context().waker().clone();
+            self.tap.begin_turn();
             let accepted = self.poll_accept(&mut Context::from_waker(&bell));
             if accepted.is_ready() {
                 // The caller comes back at once: there may be more, and what it does meanwhile wakes nobody.
@@ -175,7 +176,8 @@ impl ServerConnection {
                 return accepted;
             }
             let (facts, h2) = (self.tap.facts(), &mut self.h2);
-            if self.inflow.look(facts, h2, &mut self.pings) {
+            let has_news = self.inflow.look(facts, h2, &mut self.pings);
+            if has_news || self.tap.relieve() {
                 self.ring();
             }
         }

@@ -22,6 +22,7 @@ mod scanner;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -70,6 +71,18 @@ struct Shared {
     /// ever waits for it; it is not held across h2.
     wire: Mutex<Wire>,
     facts: Arc<Facts>,
+    turn: Turn,
+}
+
+/// What h2 has come to since it was polled last.
+///
+/// h2 reads nothing while it has a PING or SETTINGS, or the answer to one, to write. When a peer's h2 is in
+/// the same place and neither socket takes any more, both ends wait for the other to read: for ever. An end
+/// that writes a frame more than its limit gets to read, and so ends this.
+#[derive(Default)]
+struct Turn {
+    has_read_all: AtomicBool,
+    waits_to_write: AtomicBool,
 }
 
 struct Wire {
@@ -88,6 +101,7 @@ pub(crate) fn tap(io: BoxIo, role: Role) -> (Tap, TapHandle) {
             outgoing: Outgoing::new(role),
         }),
         facts: Arc::new(Facts::new(now)),
+        turn: Turn::default(),
     });
     (Tap(Arc::clone(&shared)), TapHandle(shared))
 }
@@ -103,6 +117,24 @@ impl TapHandle {
     /// A failure is not told here but in [`Facts::end`]: what the peer sent before it is still read.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.lock().poll_flush(&self.0.facts, cx)
+    }
+
+    /// h2 is about to be polled.
+    pub(crate) fn begin_turn(&self) {
+        self.0.turn.has_read_all.store(false, Ordering::Relaxed);
+        self.0.turn.waits_to_write.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether h2, which has been polled, is to be polled again: it waits to write before it reads, and may now write
+    /// beyond the limit until it reads.
+    pub(crate) fn relieve(&self) -> bool {
+        let turn = &self.0.turn;
+        let is_stuck = turn.waits_to_write.load(Ordering::Relaxed)
+            && !turn.has_read_all.load(Ordering::Relaxed);
+        if is_stuck {
+            self.0.lock().outgoing.lift_limit();
+        }
+        is_stuck
     }
 
     /// Whether there is something to flush.
@@ -132,6 +164,18 @@ impl TapHandle {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Wire> {
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poll_gather<'a>(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: impl Iterator<Item = &'a [u8]>,
+    ) -> Poll<io::Result<usize>> {
+        let polled = self.lock().poll_gather(&self.facts, cx, pieces);
+        if polled.is_pending() {
+            self.turn.waits_to_write.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 }
 
@@ -175,8 +219,14 @@ impl AsyncRead for Tap {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = &mut *self.0.lock();
-        wire.incoming
-            .poll_read(&mut wire.io, &self.0.facts, cx, out)
+        wire.outgoing.restore_limit();
+        let polled = wire
+            .incoming
+            .poll_read(&mut wire.io, &self.0.facts, cx, out);
+        if polled.is_pending() {
+            self.0.turn.has_read_all.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 }
 
@@ -186,8 +236,7 @@ impl AsyncWrite for Tap {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let pieces = std::iter::once(bytes);
-        self.0.lock().poll_gather(&self.0.facts, cx, pieces)
+        self.0.poll_gather(cx, std::iter::once(bytes))
     }
 
     fn poll_write_vectored(
@@ -195,8 +244,7 @@ impl AsyncWrite for Tap {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let pieces = pieces.iter().map(|piece| &**piece);
-        self.0.lock().poll_gather(&self.0.facts, cx, pieces)
+        self.0.poll_gather(cx, pieces.iter().map(|piece| &**piece))
     }
 
     fn is_write_vectored(&self) -> bool {

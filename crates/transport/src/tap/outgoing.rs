@@ -24,6 +24,8 @@ const QUIET: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct Outgoing {
     buffer: Vec<u8>,
+    /// How much is gathered at most.
+    limit: usize,
     /// How much of the buffer has been written.
     written: usize,
     /// Watches what has been written, not what has been gathered.
@@ -39,6 +41,7 @@ impl Outgoing {
     pub(super) fn new(role: Role) -> Self {
         Self {
             buffer: Vec::new(),
+            limit: LIMIT,
             written: 0,
             scanner: match role {
                 Role::Client => FrameScanner::behind_preface(),
@@ -57,17 +60,18 @@ impl Outgoing {
         cx: &mut Context<'_>,
         pieces: impl Iterator<Item = &'a [u8]>,
     ) -> Poll<io::Result<usize>> {
-        if self.buffer.len() - self.written >= LIMIT && self.poll_flush(io, watch, cx).is_pending()
+        if self.buffer.len() - self.written >= self.limit
+            && self.poll_flush(io, watch, cx).is_pending()
         {
             // What was written has made room.
             self.compact();
-            if self.buffer.len() >= LIMIT {
+            if self.buffer.len() >= self.limit {
                 return Poll::Pending;
             }
         }
         let mut count = 0;
         for piece in pieces {
-            let room = LIMIT.saturating_sub(self.buffer.len() - self.written);
+            let room = self.limit.saturating_sub(self.buffer.len() - self.written);
             let piece = &piece[..piece.len().min(room)];
             if !self.is_broken {
                 self.buffer.extend_from_slice(piece);
@@ -114,6 +118,15 @@ impl Outgoing {
         }
         self.buffer.clear();
         Poll::Ready(())
+    }
+
+    /// Takes whatever comes, for the moment.
+    pub(super) fn lift_limit(&mut self) {
+        self.limit = usize::MAX;
+    }
+
+    pub(super) fn restore_limit(&mut self) {
+        self.limit = LIMIT;
     }
 
     fn break_off(&mut self, facts: &Facts, error: io::Error) {

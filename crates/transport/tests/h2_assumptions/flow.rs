@@ -128,3 +128,35 @@ async fn rst_an_explicit_reset_of_an_unopened_stream_waits_behind_its_data_for_e
     let frames = given_up(false).await;
     assert!(frames.iter().any(is_reset), "{frames:?}");
 }
+
+/// Whether a response is heard that comes behind `ahead`, while the peer reads nothing of what it is sent.
+async fn hears_behind(ahead: &[Frame]) -> bool {
+    let mut client = Client::new(&[(INITIAL_WINDOW_SIZE, 1 << 24)]).await;
+    let increment = 1 << 24;
+    client
+        .peer
+        .send(Frame::WindowUpdate {
+            stream: 0,
+            increment,
+        })
+        .await;
+    let (stream, mut body, _send) = client.call().await;
+    let (_response, mut greedy) = client.request();
+    greedy.send_data(vec![0; 4 << 20].into(), false).unwrap();
+    settle().await;
+    client.peer.send_all(ahead.to_vec()).await;
+    client.peer.send(Frame::data(stream, "heard", true)).await;
+    timeout(SECOND, body.data()).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn stuck_nothing_is_read_while_an_answer_waits_to_be_written() {
+    assert!(hears_behind(&[]).await);
+    let ping = Frame::Ping {
+        ack: false,
+        payload: [0; 8],
+    };
+    assert!(!hears_behind(&[ping.clone(), ping]).await);
+    let settings = Frame::Settings(vec![]);
+    assert!(!hears_behind(&[settings.clone(), settings]).await);
+}

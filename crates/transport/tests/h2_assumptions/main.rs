@@ -19,7 +19,8 @@
 //! | E17 | late DATA on cancelled streams uses up the budget of E1 | sets it high |
 //! | E19 | interim responses are queued without limit | the tap counts them |
 //! | E20 | PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown frames: no limit | the tap counts them |
-//! | hol | one unread stream can hold the window of all | opens the connection's window |
+//! | hol | one unread stream can hold the window of all | grants the connection what goes unread |
+//! | stuck | nothing is read while the answer to a PING or SETTINGS waits to be written | lets it be written |
 //! | rst | a reset of an unopened stream waits behind its data | sends data only with capacity in hand |
 //! | accept | accepting drives the connection; so does waiting for its end | waits, when the quota is used up |
 //! | list | the peer's MAX_HEADER_LIST_SIZE is not kept to | the tap reads it |

@@ -7,6 +7,7 @@ use highball_testkit::peer::{Frame, Peer};
 use highball_transport::client::{ClientOptions, RecvHalf};
 use highball_transport::{BoxIo, Windows};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::rig::{GRPC, Rig, message, response, settle};
 
@@ -173,4 +174,44 @@ async fn windows_are_whole_again_when_all_is_read_or_dropped() {
         (43_690..=2 * 65_535).contains(&open),
         "{open} bytes are open"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_reads_nothing_is_still_read_though_it_wants_an_answer() {
+    let mut rig = Rig::new(&[(INITIAL_WINDOW_SIZE, 1 << 24)]).await;
+    let increment = 1 << 24;
+    rig.peer
+        .send(Frame::WindowUpdate {
+            stream: 0,
+            increment,
+        })
+        .await;
+    let (stream, mut recv) = rig.request().await;
+    // Fills the pipe, and all that gathers before it.
+    let (mut greedy, _recv) = rig.open().await;
+    let sending = tokio::spawn(async move { greedy.send(message(&[7; 4 << 20]), true).await });
+    settle().await;
+    for round in 0..3 {
+        let ack = false;
+        let payload = [round; 8];
+        rig.peer.send(Frame::Ping { ack, payload }).await;
+        rig.peer.send(Frame::Settings(vec![])).await;
+    }
+    rig.peer.send_all(response(stream, b"heard")).await;
+    let heard = timeout(Duration::from_secs(1), recv.message()).await;
+    assert_eq!(heard.unwrap().unwrap().unwrap(), "heard");
+    let all = |frame: &Frame| {
+        matches!(
+            frame,
+            Frame::Data {
+                end: true,
+                stream: 3,
+                ..
+            }
+        )
+    };
+    rig.peer.until(all).await;
+    sending.await.unwrap().unwrap();
+    let pongs = |frame: &&Frame| matches!(frame, Frame::Ping { ack: true, .. });
+    assert_eq!(rig.peer.log().iter().filter(pongs).count(), 3);
 }
