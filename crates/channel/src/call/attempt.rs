@@ -51,7 +51,11 @@ impl Call {
         }
     }
 
-    async fn attempt_once(&self, previous: u32) -> Result<(SendHalf, Attempt), Unopened> {
+    /// Opens a stream, after `previous` attempts that failed.
+    pub(super) async fn attempt_once(
+        &self,
+        previous: u32,
+    ) -> Result<(SendHalf, Attempt), Unopened> {
         let info = CallInfo::new(self.method.path(), &self.metadata);
         let slot = self.channel.slot();
         loop {

@@ -6,6 +6,7 @@
 //!   Opening ──────────► Open ──────────────────────────────────► Open, committed
 //!      ▲                 │ no server has worked on it               │ the last message
 //!      └─────────────────┘                                          ▼
+//!   Racing, where attempts are hedged ── one has won ──► Open, committed
 //!   any of them ── a status, the deadline, or the request failed ─► Over
 //! ```
 
@@ -22,6 +23,7 @@ use highball_transport::client::{Ended, SendHalf};
 use tokio::time::{Sleep, sleep_until};
 
 use super::attempt::{Attempt, receiving_from, status_of};
+use super::hedging::{self, Won};
 use super::outgoing::Outgoing;
 use super::retry::{Retrying, Verdict};
 use super::{Call, deadline};
@@ -52,6 +54,8 @@ enum State {
     /// Waiting until it is time for another attempt, and finding it a connection.
     Opening(BoxFuture<'static, Result<Reopened, Status>>),
     Open(Box<Attempt>),
+    /// Waiting for the attempt that counts: see [`hedging`].
+    Racing(hedging::Outcome),
     Over,
 }
 
@@ -66,12 +70,33 @@ impl Incoming {
         let (half, attempt) = opened;
         outgoing.send_on(half);
         Self {
-            alarm: call.deadline.instant().map(|at| Box::pin(sleep_until(at))),
+            alarm: alarm(&call),
             call,
             peer: attempt.connection.peer().clone(),
             state: State::Open(Box::new(attempt)),
             outgoing,
             retrying,
+            in_a_row: 0,
+            headers: None,
+            trailers: MetadataMap::new(),
+        }
+    }
+
+    /// The response to a request whose attempts race; `peer` is the server of the first.
+    pub(super) fn racing(
+        call: Arc<Call>,
+        peer: Peer,
+        outcome: hedging::Outcome,
+        outgoing: Outgoing,
+    ) -> Self {
+        Self {
+            call,
+            state: State::Racing(outcome),
+            outgoing,
+            peer,
+            // The race has one of its own.
+            alarm: None,
+            retrying: Retrying::default(),
             in_a_row: 0,
             headers: None,
             trailers: MetadataMap::new(),
@@ -135,6 +160,14 @@ impl Incoming {
                 Poll::Ready(Err(status)) => return Poll::Ready(Err(self.over(status))),
                 Poll::Pending => Poll::Pending,
             },
+            State::Racing(outcome) => match Pin::new(outcome).poll(cx) {
+                Poll::Ready(outcome) => {
+                    let won = outcome.unwrap_or_else(|_| Err(hedging::panicked()));
+                    let won = won.map_err(|status| self.over(status));
+                    return Poll::Ready(won.map(|won| self.won(won)));
+                }
+                Poll::Pending => Poll::Pending,
+            },
             State::Open(attempt) if self.headers.is_none() => {
                 attempt.receive.poll_headers(cx).map_ok(Step::Headers)
             }
@@ -176,6 +209,15 @@ impl Incoming {
         self.outgoing.send_on(half);
     }
 
+    /// An attempt has won its race.
+    fn won(&mut self, won: Won) -> Option<Bytes> {
+        self.alarm = alarm(&self.call);
+        self.peer = won.attempt.connection.peer().clone();
+        self.state = State::Open(Box::new(won.attempt));
+        self.headers = won.headers;
+        None
+    }
+
     /// The request may have failed the call: a message too large, a stream that panicked.
     fn check_request(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
         match self.outgoing.poll_failure(cx) {
@@ -194,7 +236,9 @@ impl Incoming {
         ready!(alarm.as_mut().poll(cx));
         let stage = match &self.state {
             State::Open(attempt) => receiving_from(&attempt.connection),
-            State::Opening(_) | State::Over => "waiting for another attempt".to_owned(),
+            State::Opening(_) | State::Racing(_) | State::Over => {
+                "waiting for another attempt".to_owned()
+            }
         };
         Poll::Ready(Err(self.over(deadline::exceeded(&stage))))
     }
@@ -240,6 +284,12 @@ impl Incoming {
     }
 }
 
+/// Fires at the deadline of the call, if it has one.
+fn alarm(call: &Call) -> Option<Pin<Box<Sleep>>> {
+    let deadline = call.deadline.instant();
+    deadline.map(|at| Box::pin(sleep_until(at)))
+}
+
 /// Another attempt.
 struct Reopened {
     half: SendHalf,
@@ -258,6 +308,7 @@ impl fmt::Debug for Incoming {
         f.write_str(match self.state {
             State::Opening(_) => "Incoming(opening)",
             State::Open(_) => "Incoming(open)",
+            State::Racing(_) => "Incoming(racing)",
             State::Over => "Incoming(over)",
         })
     }

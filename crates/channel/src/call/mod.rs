@@ -17,6 +17,7 @@
 mod attempt;
 mod codec;
 mod deadline;
+mod hedging;
 mod incoming;
 mod method;
 mod outgoing;
@@ -38,7 +39,7 @@ use tokio::time::sleep;
 
 use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
-use crate::service_config::RetryPolicy;
+use crate::service_config::{HedgingPolicy, MethodConfig, RetryPolicy};
 use retry::{Retrying, Verdict};
 
 pub(crate) use attempt::Unopened;
@@ -67,8 +68,29 @@ pub(crate) struct Call {
     max_response_bytes: usize,
     /// How many bytes of a streamed request are kept for another attempt.
     max_replay_bytes: usize,
-    retry: Option<Arc<RetryPolicy>>,
+    attempts: Attempts,
     throttle: Option<Arc<Throttle>>,
+}
+
+/// How many attempts there are at a call, and when. Whatever it is, an attempt that no server has worked on is
+/// made again.
+#[derive(Debug)]
+enum Attempts {
+    One,
+    /// Another when one has failed.
+    Retried(Arc<RetryPolicy>),
+    /// Another before one has failed.
+    Hedged(Arc<HedgingPolicy>),
+}
+
+impl Attempts {
+    fn of(config: &MethodConfig) -> Self {
+        match (&config.retry, &config.hedging) {
+            (None, None) => Self::One,
+            (Some(policy), _) => Self::Retried(policy.clone()),
+            (None, Some(policy)) => Self::Hedged(policy.clone()),
+        }
+    }
 }
 
 impl Call {
@@ -102,7 +124,10 @@ impl Call {
             max_replay_bytes: options
                 .max_replay_bytes
                 .unwrap_or(replay::DEFAULT_CALL_LIMIT),
-            retry: config.retry.clone().filter(|_| channel.allows_retries()),
+            attempts: match channel.allows_retries() {
+                true => Attempts::of(config),
+                false => Attempts::One,
+            },
             throttle: methods.throttle().cloned(),
             channel: active,
         })
@@ -110,9 +135,9 @@ impl Call {
 
     /// What decides about the call's attempts.
     fn retrying(&self) -> Retrying {
-        match &self.retry {
-            None => Retrying::default(),
-            Some(policy) => {
+        match &self.attempts {
+            Attempts::One | Attempts::Hedged(_) => Retrying::default(),
+            Attempts::Retried(policy) => {
                 let cap = self.channel.max_attempts();
                 Retrying::with_policy(policy.clone(), cap, self.throttle.clone())
             }

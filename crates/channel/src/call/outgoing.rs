@@ -25,6 +25,7 @@ use highball_core::Status;
 use highball_transport::client::SendHalf;
 use tokio::task::AbortHandle;
 
+use super::hedging::{Requests, SendOn};
 use super::replay::Replay;
 
 /// The owner's end of a [`Pump`]: hands it streams, hears how it ended. Dropping it stops the pump.
@@ -88,6 +89,32 @@ impl Outgoing {
         // Borrowed, the pump is in the task once; moved, it would be there twice.
         let task = tokio::spawn(async move {
             let ended = pump.run().await;
+            pump.shared.end(ended);
+        });
+        Self {
+            shared,
+            task: task.abort_handle(),
+        }
+    }
+
+    /// Sends on the stream that has won a race, if one has, what the race has left of the requests.
+    pub(super) fn pump_after<R>(race: R) -> Self
+    where
+        R: Future<Output = Option<(SendOn, Requests)>> + Send + 'static,
+    {
+        let shared = Arc::new(Shared::default());
+        let pumped = Arc::clone(&shared);
+        let task = tokio::spawn(async move {
+            let Some((on, requests)) = race.await else {
+                return;
+            };
+            let (source, is_exhausted) = requests.into_parts();
+            let mut pump = Pump {
+                shared: pumped,
+                source,
+                is_exhausted,
+            };
+            let ended = pump.send_all(on.half, on.unsent).await;
             pump.shared.end(ended);
         });
         Self {
@@ -177,7 +204,9 @@ where
 {
     async fn run(&mut self) -> Result<(), Status> {
         while let Some(half) = poll_fn(|cx| self.poll_stream(cx)).await {
-            self.send_all(half).await?;
+            // Taken at once: it is due to this stream even if the call is committed meanwhile.
+            let kept = self.kept();
+            self.send_all(half, kept).await?;
         }
         Ok(())
     }
@@ -197,9 +226,8 @@ where
 
     /// Sends what was kept, then what the application has to say, until the stream takes no more or another
     /// attempt begins.
-    async fn send_all(&mut self, mut half: SendHalf) -> Result<(), Status> {
-        // Taken at once: it is due to this stream even if the call is committed meanwhile.
-        let mut kept = self.kept().into_iter();
+    async fn send_all(&mut self, mut half: SendHalf, kept: Vec<Bytes>) -> Result<(), Status> {
+        let mut kept = kept.into_iter();
         while let Some(message) = kept.next() {
             let is_end = kept.len() == 0 && self.is_exhausted;
             if half.send(message, is_end).await.is_err() {

@@ -17,8 +17,9 @@ use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::replay::Replay;
 use super::violation::Violation;
-use super::{Call, Method, Request, codec};
+use super::{Attempts, Call, Method, Request, codec};
 use crate::channel::Handle;
+use crate::service_config::HedgingPolicy;
 
 /// The messages of a response, as they come.
 ///
@@ -118,7 +119,27 @@ where
     S: Stream<Item: Message> + Send + 'static,
     Resp: Message + Default,
 {
-    let mut incoming = open_stream(channel, method, request).await?;
+    reply(open_stream(channel, method, request).await?).await
+}
+
+/// Makes a unary call whose attempts race.
+pub(super) async fn hedged_unary<Req, Resp>(
+    call: Call,
+    policy: Arc<HedgingPolicy>,
+    message: &Req,
+) -> Result<Response<Resp>, Status>
+where
+    Req: Message,
+    Resp: Message + Default,
+{
+    let framed = codec::encode(message, call.max_request_bytes)?;
+    let messages = Box::pin(Once(Some(framed)));
+    // A request of one message is kept whatever its size, as far as the channel has room for it.
+    reply(call.hedge(policy, messages, usize::MAX).await?).await
+}
+
+/// Receives exactly one message and the status.
+async fn reply<Resp: Message + Default>(mut incoming: Incoming) -> Result<Response<Resp>, Status> {
     poll_fn(|cx| incoming.poll_headers(cx)).await?;
     let Some(payload) = poll_fn(|cx| incoming.poll_payload(cx)).await? else {
         return Err(Violation::NoResponse.into());
@@ -168,6 +189,10 @@ async fn open<S>(call: Call, messages: S) -> Result<Incoming, Status>
 where
     S: Stream<Item = Result<Bytes, Status>> + Unpin + Send + 'static,
 {
+    if let Attempts::Hedged(policy) = &call.attempts {
+        let (policy, limit) = (policy.clone(), call.max_replay_bytes);
+        return Box::pin(call.hedge(policy, Box::pin(messages), limit)).await;
+    }
     let mut retrying = call.retrying();
     let opened = call.attempt(&mut retrying).await?;
     let replay = Replay::new(call.max_replay_bytes, call.channel.replay_budget());

@@ -10,8 +10,9 @@ use highball_transport::client::{Ended, RecvHalf};
 use prost::Message;
 
 use super::attempt::{receiving_from, status_of};
+use super::streaming::hedged_unary;
 use super::violation::Violation;
-use super::{Call, Method, Request, codec};
+use super::{Attempts, Call, Method, Request, codec};
 use crate::channel::Handle;
 
 /// What a server answered.
@@ -33,7 +34,13 @@ where
 {
     let (message, metadata, options) = request.into_parts();
     let call = Call::start(channel, method, metadata, options).await?;
-    call.exchange(&message).await
+    match &call.attempts {
+        Attempts::One | Attempts::Retried(_) => call.exchange(&message).await,
+        Attempts::Hedged(policy) => {
+            let policy = policy.clone();
+            Box::pin(hedged_unary(call, policy, &message)).await
+        }
+    }
 }
 
 /// Why an attempt brought no reply.

@@ -26,8 +26,8 @@ pub struct MethodConfig {
     pub max_response_bytes: Option<usize>,
     /// When and how often to retry (gRFC A6).
     pub retry: Option<Arc<RetryPolicy>>,
-    /// Whether to send several attempts at once (gRFC A6). Parsed and validated; not in force yet.
-    pub hedging: Option<HedgingPolicy>,
+    /// Whether to send several attempts without waiting for the first to fail (gRFC A6). Excludes `retry`.
+    pub hedging: Option<Arc<HedgingPolicy>>,
 }
 
 /// The `methodConfig` list, by name.
@@ -132,7 +132,10 @@ impl TryFrom<Fields> for MethodConfig {
                 .retry_policy
                 .map(|fields| fields.try_into().map(Arc::new))
                 .transpose()?,
-            hedging: fields.hedging_policy.map(TryInto::try_into).transpose()?,
+            hedging: fields
+                .hedging_policy
+                .map(|fields| fields.try_into().map(Arc::new))
+                .transpose()?,
         })
     }
 }

@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use highball_channel::policy::{
-    CallInfo, ConfigError, Cx, Event, LbState, Outcome, PerEndpoint, Pick, PickFirst, Picker,
-    Policy, Registry, Selection, Update, pick_first,
+    ConfigError, Cx, Event, Outcome, Pick, Policy, Registry, Selection, Update,
 };
 use highball_channel::resolver::{
     Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Updates,
@@ -17,83 +16,8 @@ use highball_channel::{
 use highball_echo::{Echo, EchoClient, EchoRequest, EchoResponse, EchoServer};
 use highball_server::{Response, Server};
 
+use crate::hooked::{TURN, hook, hooked, unhook};
 use crate::world::{A, B, World, message, nothing_is_left, settle, who, who_with};
-
-/// What the policy under test does with a picker that its child would use.
-static HOOKS: Mutex<Option<Hook>> = Mutex::new(None);
-type Hook = Arc<dyn Fn(&dyn Picker, &CallInfo<'_>) -> Pick + Send + Sync>;
-
-/// One test at a time: each sets the hook for its own policy.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-/// Puts a hook in front of its child's picker.
-#[derive(Debug)]
-struct Hooked(PerEndpoint<PickFirst>);
-
-impl Policy for Hooked {
-    const NAME: &'static str = "hooked";
-    type Config = ();
-
-    fn parse(_: &serde_json::Value, _: &Registry) -> Result<(), ConfigError> {
-        Ok(())
-    }
-
-    fn new(_: &mut Cx<'_>) -> Self {
-        Self(PerEndpoint::new())
-    }
-
-    fn update(&mut self, update: Update<()>, cx: &mut Cx<'_>) -> Result<(), Rejected> {
-        let result = self
-            .0
-            .update(update.with_config(pick_first::Config::default()), cx);
-        self.publish(cx);
-        result
-    }
-
-    fn event(&mut self, event: Event, cx: &mut Cx<'_>) {
-        self.0.deliver(event, cx);
-        self.publish(cx);
-    }
-}
-
-impl Hooked {
-    fn publish(&mut self, cx: &mut Cx<'_>) {
-        if self.0.take_changed() {
-            let LbState {
-                connectivity,
-                picker,
-            } = self.0.aggregate(cx);
-            cx.publish(connectivity, HookedPicker(picker));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct HookedPicker(Arc<dyn Picker>);
-
-impl Picker for HookedPicker {
-    fn pick(&self, call: &CallInfo<'_>) -> Pick {
-        let hook = HOOKS.lock().expect("no test panics with it").clone();
-        hook.map_or_else(|| self.0.pick(call), |hook| hook(&*self.0, call))
-    }
-}
-
-fn hook(hook: impl Fn(&dyn Picker, &CallInfo<'_>) -> Pick + Send + Sync + 'static) {
-    *HOOKS.lock().expect("no test panics with it") = Some(Arc::new(hook));
-}
-
-fn unhook() {
-    *HOOKS.lock().expect("no test panics with it") = None;
-}
-
-fn hooked(world: &World) -> Channel {
-    let builder = world.builder().policy::<Hooked>();
-    let json = r#"{"loadBalancingConfig":[{"hooked":{}}]}"#;
-    builder
-        .default_service_config(json)
-        .build()
-        .expect("the policy is known")
-}
 
 #[tokio::test(start_paused = true)]
 async fn a54_a_drop_fails_even_calls_that_wait_for_ready_and_illegal_codes_become_internal() {

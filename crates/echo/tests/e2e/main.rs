@@ -9,6 +9,8 @@ mod deadlines;
 mod details;
 mod faults;
 mod health;
+mod hedging;
+mod hooked;
 mod hostile;
 mod idleness;
 mod kinds;

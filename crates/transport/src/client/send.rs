@@ -45,6 +45,17 @@ impl SendHalf {
         .await
     }
 
+    /// Like [`send`](Self::send), for a hand-written future: `framed` keeps what has not left yet. A future
+    /// that gives up amid a message leaves the capacity it has asked for to the call, until the call ends.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        framed: &mut Bytes,
+        end: bool,
+    ) -> Poll<Result<(), SendStopped>> {
+        self.cell.poll_send(cx, framed, end)
+    }
+
     /// Says that no more messages follow. Does nothing if that was said before, or if the call has ended.
     pub fn finish(&mut self) {
         self.cell.finish_sending();

@@ -24,7 +24,7 @@ use highball_core::{Backoff, Status};
 use highball_transport::client::Processed;
 
 use crate::service_config::RetryPolicy;
-use pushback::Pushback;
+pub(super) use pushback::Pushback;
 pub(crate) use throttle::Throttle;
 
 /// The attempts at a call so far, and what may come of another failure.

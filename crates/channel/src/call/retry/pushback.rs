@@ -9,7 +9,7 @@ const KEY: &str = "grpc-retry-pushback-ms";
 
 /// What a server says about another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pushback {
+pub(in crate::call) enum Pushback {
     /// Nothing: the policy decides.
     Silent,
     /// After this time, instead of the policy's delay.
@@ -20,7 +20,7 @@ pub(super) enum Pushback {
 
 impl Pushback {
     /// What the trailers of a failed attempt say.
-    pub(super) fn read(trailers: &MetadataMap) -> Self {
+    pub(in crate::call) fn read(trailers: &MetadataMap) -> Self {
         let mut values = trailers.get_all(KEY);
         match (values.next(), values.next()) {
             (None, _) => Self::Silent,

@@ -54,8 +54,13 @@ impl Throttle {
     }
 
     /// Takes a token for a failure; says whether there may be another attempt.
-    pub(super) fn failed(&self) -> bool {
+    pub(in crate::call) fn failed(&self) -> bool {
         self.allows(self.change(|tokens| tokens.saturating_sub(TOKEN)))
+    }
+
+    /// Whether attempts may be sent beside others that are still out.
+    pub(in crate::call) fn is_open(&self) -> bool {
+        self.allows(self.milli_tokens.load(Ordering::Relaxed))
     }
 
     /// Brings back what a success is worth.

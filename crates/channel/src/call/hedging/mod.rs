@@ -1,0 +1,83 @@
+//! A call whose attempts race: one after the other is sent before the first has failed (gRFC A6).
+//!
+//! ```text
+//!   attempt 1 ────────────────────────────────────────╳ cancelled
+//!   attempt 2      hedgingDelay ────────── headers ────► the call is this attempt from here on
+//!   attempt 3                   hedgingDelay ─────────╳ cancelled
+//!
+//!             headers of an attempt, or more has been sent than is kept
+//!   Racing ───────────────────────────────────────────────────────────► Won, and the requests go on
+//!     │  a non-fatal status: the next attempt begins at once
+//!     └─ a fatal status, the last non-fatal one, a drop, the deadline ─► over
+//! ```
+//!
+//! The [`Schedule`](schedule::Schedule) decides and does nothing else; the [`Race`](race::Race) has the
+//! attempts, each a [`Racer`](racer::Racer). They race on a task of their own, so that a hedge is sent on time
+//! whatever the application does meanwhile; the task then goes on as the pump of what the application streams.
+//!
+//! A unary call is hedged as a stream of one request. Calls without a hedging policy pay for none of this.
+
+mod race;
+mod racer;
+mod requests;
+mod schedule;
+
+use std::sync::Arc;
+
+use highball_core::{Peer, Status};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::Call;
+use super::incoming::Incoming;
+use super::outgoing::Outgoing;
+use super::replay::Replay;
+use crate::service_config::HedgingPolicy;
+use race::Race;
+pub(super) use race::{SendOn, Won};
+pub(super) use requests::{BoxMessages, Requests};
+use schedule::Schedule;
+
+/// How the race of a call ends: said once.
+pub(super) type Outcome = oneshot::Receiver<Result<Won, Status>>;
+
+impl Call {
+    /// Lets attempts at the call race, keeping up to `limit` bytes of `messages` for each to be sent. Returns
+    /// when the first of them has found a connection.
+    pub(super) async fn hedge(
+        self,
+        policy: Arc<HedgingPolicy>,
+        messages: BoxMessages,
+        limit: usize,
+    ) -> Result<Incoming, Status> {
+        let call = Arc::new(self);
+        let kept = Replay::new(limit, call.channel.replay_budget());
+        let (cap, throttle) = (call.channel.max_attempts(), call.throttle.clone());
+        let schedule = Schedule::new(policy, cap, throttle, Instant::now());
+        let (opened, first) = oneshot::channel::<Peer>();
+        let (told, outcome) = oneshot::channel();
+        let mut race = Race::new(call.clone(), schedule, kept, opened);
+        let outgoing = Outgoing::pump_after(async move {
+            let mut requests = Requests::new(messages);
+            let (result, rest) = match race.run(&mut requests).await {
+                Ok((won, on)) => (Ok(won), Some((on, requests))),
+                Err(status) => (Err(status), None),
+            };
+            // A call that was dropped has stopped this task, or is about to.
+            let _ = told.send(result);
+            rest
+        });
+        match first.await {
+            Ok(peer) => Ok(Incoming::racing(call, peer, outcome, outgoing)),
+            Err(_over) => match outcome.await {
+                Ok(Err(status)) => Err(status),
+                Ok(Ok(_)) | Err(_) => Err(panicked()),
+            },
+        }
+    }
+}
+
+/// The status of a call whose race ended without an outcome.
+pub(super) fn panicked() -> Status {
+    Status::internal("the request stream panicked")
+}
