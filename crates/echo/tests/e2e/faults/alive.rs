@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use highball_channel::Code;
 use highball_channel::transport::Keepalive;
-use highball_echo::{EchoServer, EchoWithAddress};
-use highball_server::Server;
+use highball_channel::{Code, Status};
+use highball_echo::{Echo, EchoRequest, EchoResponse, EchoServer, EchoWithAddress};
+use highball_server::{Request, Response, Server};
 use highball_testkit::peer::Frame;
 use tokio::time::Instant;
 
+use super::network::{Direction, FaultyNetwork};
 use crate::script::{Script, reply};
-use crate::world::{A, World, nothing_is_left, who};
+use crate::world::{A, World, nothing_is_left, settle, who};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -45,6 +46,90 @@ async fn f42_half_open() {
     new.send_all(reply(stream)).await;
     assert_eq!(next.await.unwrap().unwrap(), A, "on another connection");
     script.end([silent, new]).await;
+}
+
+/// Takes calls and never answers.
+struct Mute;
+
+impl Echo for Mute {
+    async fn unary_echo(
+        &self,
+        _request: Request<EchoRequest>,
+    ) -> Result<Response<EchoResponse>, Status> {
+        std::future::pending().await
+    }
+}
+
+/// A call is under way when the network stops to carry one direction; how it ends, and after how many
+/// seconds. The client asks whether the server is there, and the server asks every so often.
+async fn partitioned(lost: Direction, every: Duration) -> (Status, u64) {
+    let mut world = World::new();
+    let server = Server::builder()
+        .add_service(EchoServer::new(Mute))
+        .keepalive(Some(highball_server::Keepalive {
+            time: every,
+            timeout: SECOND,
+        }));
+    world.start_with(A, server.build());
+    world.resolve(&[A]);
+    let network = FaultyNetwork::over(&world.network);
+    let builder = world.builder().connector(network.clone());
+    let channel = builder.keepalive(KEEPALIVE).build();
+    let channel = channel.expect("the choices make sense");
+    let start = Instant::now();
+    let call = tokio::spawn({
+        let channel = channel.clone();
+        async move { who(&channel).await }
+    });
+    settle().await;
+    assert_eq!(world.network.open_connections(A), 1);
+    network.lose(lost);
+    let ended = call.await.expect("no panic");
+    let status = ended.expect_err("nobody answers");
+    let after = start.elapsed().as_secs();
+    channel
+        .wait_ready(5 * SECOND)
+        .await
+        .expect("another connection");
+    assert_eq!(
+        world.network.open_connections(A),
+        1,
+        "neither end holds the old one"
+    );
+    nothing_is_left(world, channel).await;
+    (status, after)
+}
+
+#[tokio::test(start_paused = true)]
+async fn f43_one_way_partition() {
+    let (status, after) = partitioned(Direction::ToServer, SECOND).await;
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(after, 2, "the server hears nothing, and closes: {status}");
+    let (status, after) = partitioned(Direction::ToClient, 7200 * SECOND).await;
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("keepalive"), "{status}");
+    assert_eq!(after, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f62_server_sigstop() {
+    let mut script = script();
+    let call = script.call();
+    let mut stopped = script.accept().await;
+    let status = call.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    let next = script.call();
+    let mut new = script.accept().await;
+    let stream = new.headers().await;
+    new.send_all(reply(stream)).await;
+    assert_eq!(next.await.unwrap().unwrap(), A);
+    // It goes on, and finds what came meanwhile: the call, once, and the end.
+    let frames = stopped.rest().await;
+    let is_headers = |frame: &&Frame| matches!(frame, Frame::Headers { .. });
+    assert_eq!(frames.iter().filter(is_headers).count(), 1, "{frames:?}");
+    let frames = new.within(SECOND).await;
+    assert!(!frames.iter().any(|frame| is_headers(&frame)), "{frames:?}");
+    script.end([stopped, new]).await;
 }
 
 #[tokio::test(start_paused = true)]

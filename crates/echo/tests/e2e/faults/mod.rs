@@ -22,7 +22,7 @@
 //! | 40 reordered-tiny-frames | `negative_http2.rs`: data_frame_padding |
 //! | 41 tcp-rst | [`in_flight`] |
 //! | 42 half-open | [`alive`] |
-//! | 43 one-way-partition | [`alive`], the server's `keepalive.rs`: a_client_that_falls_silent… |
+//! | 43 one-way-partition | [`alive`] |
 //! | 44 peer-zero-window | [`flow`] |
 //! | 45 unread-stream | `cancellation.rs`: a_stream_that_nobody_reads_holds_up_no_other_call |
 //! | 46 max-streams-lowered, 47 window-shrinks-negative | [`flow`] |
@@ -36,7 +36,7 @@
 //! | 56 goaway-twice | [`goaway`], transport's `wire/goaway.rs` |
 //! | 57 goaway-too-many-pings | [`alive`], transport's `wire/keepalive.rs` |
 //! | 60 max-connection-age | [`alive`] |
-//! | 62 server-sigstop | as 42 |
+//! | 62 server-sigstop | [`alive`] |
 //! | 61 rolling-restart-graceful | `restarts.rs`; with a kill: `simulation.rs` |
 //! | 63 slow-accept | [`connecting`] |
 //! | 64 server-overload | the server's `quota.rs` |

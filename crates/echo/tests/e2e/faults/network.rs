@@ -25,6 +25,7 @@ struct Faults {
     errors: BTreeMap<String, io::ErrorKind>,
     tried: Vec<(String, Instant)>,
     is_slow: bool,
+    lines: Vec<Line>,
 }
 
 impl FaultyNetwork {
@@ -48,6 +49,14 @@ impl FaultyNetwork {
     /// From here on connections pass one byte at a time.
     pub(super) fn slow_down(&self) {
         self.faults().is_slow = true;
+    }
+
+    /// What the connections there are carry in this direction is lost, from here on; what is made later is
+    /// whole.
+    pub(super) fn lose(&self, direction: Direction) {
+        for line in self.faults().lines.drain(..) {
+            line.set(direction);
+        }
     }
 
     /// The addresses in the order in which they were tried.
@@ -77,11 +86,13 @@ impl FaultyNetwork {
 
 impl Connector for FaultyNetwork {
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
+        let line = Line::default();
         let (error, is_slow) = {
             let mut faults = self.faults();
             let name = address.text().to_owned();
             let error = faults.errors.get(&name).copied();
             faults.tried.push((name, Instant::now()));
+            faults.lines.push(line.clone());
             (error, faults.is_slow)
         };
         Box::pin(async move {
@@ -89,7 +100,9 @@ impl Connector for FaultyNetwork {
                 return Err(error.into());
             }
             let io = self.under.connect(address).await?;
-            Ok(if is_slow { Box::new(OneByte(io)) } else { io })
+            let io: BoxIo = if is_slow { Box::new(OneByte(io)) } else { io };
+            let io: BoxIo = Box::new(Partitioned { io, line });
+            Ok(io)
         })
     }
 }
@@ -133,5 +146,72 @@ impl AsyncWrite for OneByte {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// One way through a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    ToServer,
+    ToClient,
+}
+
+/// Which way a connection carries nothing any more.
+#[derive(Clone, Debug, Default)]
+struct Line(Arc<Mutex<Option<Direction>>>);
+
+impl Line {
+    fn set(&self, lost: Direction) {
+        *self.0.lock().expect("nobody panics while it is held") = Some(lost);
+    }
+
+    fn loses(&self, direction: Direction) -> bool {
+        *self.0.lock().expect("nobody panics while it is held") == Some(direction)
+    }
+}
+
+/// A client's end of a connection that may go dead in one direction, without a word to either end.
+struct Partitioned {
+    io: BoxIo,
+    line: Line,
+}
+
+impl Io for Partitioned {
+    fn peer(&self) -> Address {
+        self.io.peer()
+    }
+}
+
+impl AsyncRead for Partitioned {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.line.loses(Direction::ToClient) {
+            return Poll::Pending;
+        }
+        Pin::new(&mut self.io).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Partitioned {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.line.loses(Direction::ToServer) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
