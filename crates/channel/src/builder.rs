@@ -14,8 +14,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::activity::Activity;
 use crate::call_credentials::{AnyCallCredentials, CallCredentials};
-use crate::channel::{Channel, Handle};
+use crate::channel::{CallDefaults, Channel, Handle};
 use crate::driver::{Configs, Driver, Setup, Shared};
+use crate::interceptor::{AnyInterceptor, ClientInterceptor};
 use crate::picker_slot::PickerSlot;
 use crate::service_config::{BadServiceConfig, ServiceConfig};
 
@@ -54,7 +55,7 @@ const MAX_CALL_ATTEMPTS: u32 = 5;
 pub struct ChannelBuilder {
     target: String,
     credentials: Option<Credentials>,
-    call_credentials: Vec<AnyCallCredentials>,
+    calls: CallDefaults,
     resolvers: ResolverRegistry,
     resolver_options: ResolverOptions,
     policies: Registry,
@@ -66,7 +67,6 @@ pub struct ChannelBuilder {
     backoff: Backoff,
     min_connect_timeout: Duration,
     idle_timeout: Option<Duration>,
-    max_call_attempts: u32,
     retries: bool,
     seed: Option<u64>,
 }
@@ -112,7 +112,11 @@ impl ChannelBuilder {
         Self {
             target,
             credentials: None,
-            call_credentials: Vec::new(),
+            calls: CallDefaults {
+                credentials: Vec::new(),
+                interceptors: Vec::new(),
+                max_attempts: MAX_CALL_ATTEMPTS,
+            },
             resolvers: ResolverRegistry::builtin(),
             resolver_options: ResolverOptions::default(),
             policies: Registry::builtin(),
@@ -124,7 +128,6 @@ impl ChannelBuilder {
             backoff: Backoff::default(),
             min_connect_timeout: MIN_CONNECT_TIMEOUT,
             idle_timeout: Some(IDLE_TIMEOUT),
-            max_call_attempts: MAX_CALL_ATTEMPTS,
             retries: true,
             seed: None,
         }
@@ -146,7 +149,16 @@ impl ChannelBuilder {
     /// Gives every call these credentials as well: see [`CallCredentials`].
     pub fn call_credentials(mut self, credentials: impl CallCredentials) -> Self {
         let credentials = AnyCallCredentials::new(credentials);
-        self.call_credentials.push(credentials);
+        self.calls.credentials.push(credentials);
+        self
+    }
+
+    /// Puts an interceptor around every call, inside of those that were added before: see
+    /// [`ClientInterceptor`]. A channel without any pays nothing for it.
+    pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
+        self.calls
+            .interceptors
+            .push(AnyInterceptor::new(interceptor));
         self
     }
 
@@ -237,7 +249,7 @@ impl ChannelBuilder {
     /// Replaces how many attempts a call makes at most, the first included, whatever its policy says: 5.
     /// Less than 2 stands for 5, too.
     pub fn max_call_attempts(mut self, attempts: u32) -> Self {
-        self.max_call_attempts = match attempts {
+        self.calls.max_attempts = match attempts {
             0 | 1 => MAX_CALL_ATTEMPTS,
             attempts => attempts,
         };
@@ -269,11 +281,16 @@ impl ChannelBuilder {
         let credentials = self.credentials.ok_or(BuildError::NoCredentials)?;
         if matches!(credentials, Credentials::Insecure)
             && self
-                .call_credentials
+                .calls
+                .credentials
                 .iter()
                 .any(AnyCallCredentials::requires_security)
         {
             return Err(BuildError::InsecureCallCredentials);
+        }
+        let mut calls = self.calls;
+        if !self.retries {
+            calls.max_attempts = 1;
         }
         let default = self.service_config.as_deref();
         let default = default
@@ -313,17 +330,7 @@ impl ChannelBuilder {
         // Borrowed, the driver is in its task once; moved, it would be there twice.
         runtime.spawn(async move { task.run().await });
         Ok(Channel::new(Handle::new(
-            shared,
-            driver,
-            seen,
-            canonical,
-            authority,
-            self.call_credentials,
-            if self.retries {
-                self.max_call_attempts
-            } else {
-                1
-            },
+            shared, driver, seen, canonical, authority, calls,
         )))
     }
 }

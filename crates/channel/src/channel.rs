@@ -15,6 +15,7 @@ use crate::builder::ChannelBuilder;
 use crate::call::{self, Method, ReplayBudget, Request, Streaming};
 use crate::call_credentials::AnyCallCredentials;
 use crate::driver::{Message as ToDriver, Shared};
+use crate::interceptor::AnyInterceptor;
 use crate::picker_slot::PickerSlot;
 
 /// A virtual connection to a service, over any number of real ones.
@@ -42,11 +43,17 @@ pub(crate) struct Handle {
     states: watch::Receiver<ConnectivityState>,
     target: String,
     authority: Authority,
-    /// Those of every call.
-    call_credentials: Vec<AnyCallCredentials>,
-    /// At most so many for a call, whatever its policy says; 1 where retries are switched off.
-    max_attempts: u32,
+    defaults: CallDefaults,
     replay: Arc<ReplayBudget>,
+}
+
+/// What holds for every call of a channel.
+pub(crate) struct CallDefaults {
+    pub(crate) credentials: Vec<AnyCallCredentials>,
+    /// The first is outermost.
+    pub(crate) interceptors: Vec<AnyInterceptor>,
+    /// At most so many for a call, whatever its policy says; 1 where retries are switched off.
+    pub(crate) max_attempts: u32,
 }
 
 impl Channel {
@@ -151,8 +158,8 @@ impl Channel {
         request: Request<Req>,
     ) -> Result<Response<Resp>, Status>
     where
-        Req: Message,
-        Resp: Message + Default,
+        Req: Message + 'static,
+        Resp: Message + Default + 'static,
     {
         call::unary(&self.0, method, request).await
     }
@@ -168,7 +175,8 @@ impl Channel {
         request: Request<Req>,
     ) -> Result<Streaming<Resp>, Status>
     where
-        Req: Message,
+        Req: Message + 'static,
+        Resp: Message + Default + 'static,
     {
         call::server_streaming(&self.0, method, request).await
     }
@@ -184,8 +192,8 @@ impl Channel {
         request: Request<S>,
     ) -> Result<Response<Resp>, Status>
     where
-        S: Stream<Item: Message> + Send + 'static,
-        Resp: Message + Default,
+        S: Stream<Item: Message + 'static> + Send + 'static,
+        Resp: Message + Default + 'static,
     {
         call::client_streaming(&self.0, method, request).await
     }
@@ -202,7 +210,8 @@ impl Channel {
         request: Request<S>,
     ) -> Result<Streaming<Resp>, Status>
     where
-        S: Stream<Item: Message> + Send + 'static,
+        S: Stream<Item: Message + 'static> + Send + 'static,
+        Resp: Message + Default + 'static,
     {
         call::bidi_streaming(&self.0, method, request).await
     }
@@ -219,8 +228,7 @@ impl Handle {
         states: watch::Receiver<ConnectivityState>,
         target: String,
         authority: Authority,
-        call_credentials: Vec<AnyCallCredentials>,
-        max_attempts: u32,
+        defaults: CallDefaults,
     ) -> Self {
         Self {
             shared,
@@ -228,8 +236,7 @@ impl Handle {
             states,
             target,
             authority,
-            call_credentials,
-            max_attempts,
+            defaults,
             replay: Arc::default(),
         }
     }
@@ -243,15 +250,23 @@ impl Handle {
     }
 
     pub(crate) fn call_credentials(&self) -> &[AnyCallCredentials] {
-        &self.call_credentials
+        &self.defaults.credentials
+    }
+
+    pub(crate) fn interceptors(&self) -> &[AnyInterceptor] {
+        &self.defaults.interceptors
+    }
+
+    pub(crate) fn authority(&self) -> &str {
+        self.authority.as_str()
     }
 
     pub(crate) fn allows_retries(&self) -> bool {
-        self.max_attempts > 1
+        self.defaults.max_attempts > 1
     }
 
     pub(crate) fn max_attempts(&self) -> u32 {
-        self.max_attempts
+        self.defaults.max_attempts
     }
 
     pub(crate) fn replay_budget(&self) -> &Arc<ReplayBudget> {

@@ -41,6 +41,9 @@
 //! [`policy::Policy`], often with [`policy::PerEndpoint`] children. Both are handed to the
 //! [`ChannelBuilder`]; there are no global registries.
 //!
+//! A [`ClientInterceptor`], or a closure, is around every call. [`Payload`]s are messages without a type, for
+//! relays.
+//!
 //! # Reading it
 //!
 //! Eight stops, each a file that opens with a picture and an exercise:
@@ -84,16 +87,17 @@ mod picker_slot;
 
 mod call;
 mod call_credentials;
+mod interceptor;
 
 pub use builder::{BuildError, ChannelBuilder};
-pub use call::{CallOptions, Method, Request, Streaming};
+pub use call::{AnyStreaming, CallOptions, Method, Request, ResponseListener, Streaming};
 pub use call_credentials::{BearerToken, CallCredentials, CallCredentialsError, RequestInfo};
 pub use channel::Channel;
 pub use futures_core::Stream;
 pub use highball_core::{
-    Address, Attributes, AuthInfo, Backoff, Code, ConnectivityState, Endpoint, Entry,
-    InvalidMetadata, MetadataMap, Network, Peer, Rejected, Response, SecurityLevel, Status,
-    details,
+    Address, AnyMessage, Attributes, AuthInfo, Backoff, Code, ConnectivityState, Endpoint, Entry,
+    InvalidMetadata, MetadataMap, Network, Payload, Peer, Rejected, Response, SecurityLevel,
+    Status, WrongMessage, details,
 };
 #[cfg(feature = "tls")]
 pub use highball_transport::{
@@ -101,6 +105,7 @@ pub use highball_transport::{
 };
 pub use highball_transport::{ChannelCredentials, LocalCredentials, Secured};
 pub use highball_transport::{Messages, Sender, Unsent, messages};
+pub use interceptor::{ClientInterceptor, MessageStream, Next};
 pub use service_config::{
     BadRetryPolicy, BadServiceConfig, HedgingPolicy, MethodConfig, RetryPolicy, RetryThrottling,
     ServiceConfig,

@@ -19,6 +19,7 @@ mod status;
 
 pub mod details;
 
+mod any_message;
 mod metadata;
 mod response;
 
@@ -35,6 +36,7 @@ mod panic_text;
 mod timeout;
 
 pub use address::{Address, Network};
+pub use any_message::{AnyMessage, Payload, WrongMessage};
 pub use attributes::Attributes;
 pub use backoff::Backoff;
 pub use code::{Code, UnknownCode};

@@ -85,4 +85,18 @@ impl<T> Response<T> {
             peer: self.peer,
         }
     }
+
+    /// The same reply around another message, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of `f`.
+    pub fn try_map<U, E>(self, f: impl FnOnce(T) -> Result<U, E>) -> Result<Response<U>, E> {
+        Ok(Response {
+            message: f(self.message)?,
+            metadata: self.metadata,
+            trailers: self.trailers,
+            peer: self.peer,
+        })
+    }
 }

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use highball_core::Status;
 use highball_transport::framing;
-use prost::Message;
+use prost::{DecodeError, Message};
 
 /// Encodes a message behind its prefix, in one buffer.
 pub(super) fn encode<T: Message>(message: &T, limit: usize) -> Result<Bytes, Status> {
@@ -26,8 +26,11 @@ pub(super) fn encode_into<T: Message>(
 
 /// Decodes a payload.
 pub(super) fn decode<T: Message + Default>(payload: Bytes) -> Result<T, Status> {
-    T::decode(payload).map_err(|error| {
-        let text = format!("grpc: failed to unmarshal the received message: {error}");
-        Status::internal(text).with_source(error)
-    })
+    T::decode(payload).map_err(undecodable)
+}
+
+/// The status of a call whose response cannot be decoded.
+pub(super) fn undecodable(error: DecodeError) -> Status {
+    let text = format!("grpc: failed to unmarshal the received message: {error}");
+    Status::internal(text).with_source(error)
 }

@@ -41,6 +41,14 @@ impl Deadline {
         })
     }
 
+    /// The same, later by so much.
+    pub(crate) fn later(self, by: Duration) -> Self {
+        Self(self.0.and_then(|Limit { at, whole }| {
+            let at = at.checked_add(by)?;
+            Some(Limit { at, whole })
+        }))
+    }
+
     /// The point in time.
     pub(crate) fn instant(self) -> Option<Instant> {
         self.0.map(|limit| limit.at)

@@ -1,6 +1,7 @@
 //! One call, from its request to its status.
 //!
 //! ```text
+//!   interceptors        if there are any, boxed
 //!   Call::start         count it in, wait for the first resolution, settle options and deadline
 //!     └─ Call::attempt  pick ─ stream slot ─ open, again for as long as nothing has left this machine
 //!          └─ unary:      send, receive one reply          on the caller's task, nothing boxed
@@ -14,11 +15,13 @@
 //! With `transport/status.rs` this is the last stop of the reading path: a call becomes a status. Exercise:
 //! which of the stages can a call with wait-for-ready fail in before its deadline?
 
+mod any_streaming;
 mod attempt;
 mod codec;
 mod deadline;
 mod hedging;
 mod incoming;
+mod intercepted;
 mod method;
 mod outgoing;
 mod replay;
@@ -42,8 +45,10 @@ use crate::channel::Handle;
 use crate::service_config::{HedgingPolicy, MethodConfig, RetryPolicy};
 use retry::{Retrying, Verdict};
 
+pub use any_streaming::{AnyStreaming, ResponseListener};
 pub(crate) use attempt::Unopened;
 pub(crate) use deadline::Deadline;
+pub(crate) use intercepted::InterceptedCall;
 pub use method::Method;
 pub(crate) use replay::ReplayBudget;
 pub use request::{CallOptions, Request};
@@ -100,9 +105,9 @@ impl Call {
         method: &Method,
         metadata: MetadataMap,
         options: CallOptions,
+        deadline: Deadline,
     ) -> Result<Self, Status> {
         let active = ActiveCall::begin(channel);
-        let deadline = Deadline::after(options.timeout);
         let resolving = || format!("waiting for the name resolution of {}", channel.target());
         let resolved = pin!(channel.slot().resolved());
         let methods = deadline.limit(resolved, resolving).await?;

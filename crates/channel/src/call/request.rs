@@ -111,6 +111,25 @@ impl<T> Request<T> {
         &mut self.options
     }
 
+    /// The same request with another message.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Request<U> {
+        Request {
+            message: f(self.message),
+            metadata: self.metadata,
+            options: self.options,
+        }
+    }
+
+    /// The message, and the request without it.
+    pub fn split(self) -> (T, Request<()>) {
+        let head = Request {
+            message: (),
+            metadata: self.metadata,
+            options: self.options,
+        };
+        (self.message, head)
+    }
+
     pub(crate) fn into_parts(self) -> (T, MetadataMap, CallOptions) {
         (self.message, self.metadata, self.options)
     }

@@ -13,12 +13,14 @@ use highball_core::{MetadataMap, Peer, Response, Status};
 use highball_transport::framing::Batch;
 use prost::Message;
 
+use super::any_streaming::{AnyStreaming, Decode};
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::replay::Replay;
 use super::violation::Violation;
-use super::{Attempts, Call, Method, Request, codec};
+use super::{Attempts, Call, Deadline, Method, Request, codec, intercepted};
 use crate::channel::Handle;
+use crate::interceptor::MessageStream;
 use crate::service_config::HedgingPolicy;
 
 /// The messages of a response, as they come.
@@ -26,11 +28,26 @@ use crate::service_config::HedgingPolicy;
 /// Dropping it before its end cancels the call. A status other than OK comes as the last item; after that,
 /// or after `None`, there is nothing more. For as long as it lives, so does the channel.
 pub struct Streaming<T> {
-    incoming: Incoming,
+    source: Source,
     messages: PhantomData<fn() -> T>,
 }
 
-impl<T: Message + Default> Streaming<T> {
+/// Where the messages come from.
+#[derive(Debug)]
+enum Source {
+    Wire(Incoming),
+    /// From the outermost of the channel's interceptors.
+    Interceptor(Box<AnyStreaming>),
+}
+
+impl<T: Message + Default + 'static> Streaming<T> {
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            messages: PhantomData,
+        }
+    }
+
     /// Waits for the next message; `None` once the call has ended well. Cancel-safe.
     ///
     /// # Errors
@@ -46,29 +63,63 @@ impl<T: Message + Default> Streaming<T> {
     ///
     /// The call's status, if it ended without any.
     pub async fn headers(&mut self) -> Result<&MetadataMap, Status> {
-        poll_fn(|cx| self.incoming.poll_headers(cx)).await?;
-        Ok(self.incoming.headers().unwrap_or(self.incoming.trailers()))
+        poll_fn(|cx| self.poll_headers(cx)).await?;
+        Ok(self.known_headers().unwrap_or(self.trailers()))
     }
 
     /// The trailing metadata: what the server sent after its last message. Empty until the call has ended
     /// well; a status has its own in [`Status::metadata`].
     pub fn trailers(&self) -> &MetadataMap {
-        self.incoming.trailers()
+        match &self.source {
+            Source::Wire(incoming) => incoming.trailers(),
+            Source::Interceptor(streaming) => streaming.trailers(),
+        }
     }
 
     /// The server that answers: its address, and what the security handshake with it has shown.
     pub fn peer(&self) -> &Peer {
-        self.incoming.peer()
+        match &self.source {
+            Source::Wire(incoming) => incoming.peer(),
+            Source::Interceptor(streaming) => streaming.peer(),
+        }
+    }
+
+    fn known_headers(&self) -> Option<&MetadataMap> {
+        match &self.source {
+            Source::Wire(incoming) => incoming.headers(),
+            Source::Interceptor(streaming) => streaming.known_headers(),
+        }
+    }
+
+    fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        match &mut self.source {
+            Source::Wire(incoming) => incoming.poll_headers(cx),
+            Source::Interceptor(streaming) => streaming.poll_headers(cx),
+        }
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<T>, Status>> {
-        let payload = ready!(self.incoming.poll_payload(cx))?;
-        let message = payload.map(codec::decode).transpose();
-        Poll::Ready(message.map_err(|status| self.incoming.over(status)))
+        let message = match &mut self.source {
+            Source::Wire(incoming) => ready!(incoming.poll_payload(cx))?
+                .map(codec::decode)
+                .transpose(),
+            Source::Interceptor(streaming) => ready!(streaming.poll_message(cx))?
+                .map(intercepted::take)
+                .transpose(),
+        };
+        Poll::Ready(message.map_err(|status| self.over(status)))
+    }
+
+    /// Ends the call with `status`; what is still open is cancelled.
+    fn over(&mut self, status: Status) -> Status {
+        match &mut self.source {
+            Source::Wire(incoming) => incoming.over(status),
+            Source::Interceptor(streaming) => streaming.over(status),
+        }
     }
 }
 
-impl<T: Message + Default> Stream for Streaming<T> {
+impl<T: Message + Default + 'static> Stream for Streaming<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -78,7 +129,7 @@ impl<T: Message + Default> Stream for Streaming<T> {
 
 impl<T> fmt::Debug for Streaming<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Streaming").field(&self.incoming).finish()
+        f.debug_tuple("Streaming").field(&self.source).finish()
     }
 }
 
@@ -89,12 +140,21 @@ pub(crate) async fn server_streaming<Req, Resp>(
     request: Request<Req>,
 ) -> Result<Streaming<Resp>, Status>
 where
-    Req: Message,
+    Req: Message + 'static,
+    Resp: Message + Default + 'static,
 {
+    if !channel.interceptors().is_empty() {
+        let request = request.map(intercepted::single);
+        return Ok(Streaming::of(
+            intercept(channel, method, request, intercepted::decode::<Resp>).await?,
+        ));
+    }
     let (message, metadata, options) = request.into_parts();
-    let call = Call::start(channel, method, metadata, options).await?;
+    let deadline = Deadline::after(options.timeout);
+    let call = Call::start(channel, method, metadata, options, deadline).await?;
     let framed = codec::encode(&message, call.max_request_bytes)?;
-    Ok(streaming(open(call, Once(Some(framed))).await?))
+    let incoming = open(call, Once(Some(Ok(framed)))).await?;
+    Ok(Streaming::of(Source::Wire(incoming)))
 }
 
 /// A stream of requests, a stream of responses, neither waiting for the other.
@@ -104,9 +164,18 @@ pub(crate) async fn bidi_streaming<S, Resp>(
     request: Request<S>,
 ) -> Result<Streaming<Resp>, Status>
 where
-    S: Stream<Item: Message> + Send + 'static,
+    S: Stream<Item: Message + 'static> + Send + 'static,
+    Resp: Message + Default + 'static,
 {
-    Ok(streaming(open_stream(channel, method, request).await?))
+    if !channel.interceptors().is_empty() {
+        let request = request.map(intercepted::stream);
+        return Ok(Streaming::of(
+            intercept(channel, method, request, intercepted::decode::<Resp>).await?,
+        ));
+    }
+    let deadline = Deadline::after(request.options().timeout);
+    let incoming = open_stream(channel, method, request, deadline).await?;
+    Ok(Streaming::of(Source::Wire(incoming)))
 }
 
 /// A stream of requests, one reply.
@@ -116,10 +185,10 @@ pub(crate) async fn client_streaming<S, Resp>(
     request: Request<S>,
 ) -> Result<Response<Resp>, Status>
 where
-    S: Stream<Item: Message> + Send + 'static,
-    Resp: Message + Default,
+    S: Stream<Item: Message + 'static> + Send + 'static,
+    Resp: Message + Default + 'static,
 {
-    reply(open_stream(channel, method, request).await?).await
+    reply(bidi_streaming(channel, method, request).await?).await
 }
 
 /// Makes a unary call whose attempts race.
@@ -130,49 +199,57 @@ pub(super) async fn hedged_unary<Req, Resp>(
 ) -> Result<Response<Resp>, Status>
 where
     Req: Message,
-    Resp: Message + Default,
+    Resp: Message + Default + 'static,
 {
     let framed = codec::encode(message, call.max_request_bytes)?;
-    let messages = Box::pin(Once(Some(framed)));
+    let messages = Box::pin(Once(Some(Ok(framed))));
     // A request of one message is kept whatever its size, as far as the channel has room for it.
-    reply(call.hedge(policy, messages, usize::MAX).await?).await
+    let incoming = call.hedge(policy, messages, usize::MAX).await?;
+    reply(Streaming::of(Source::Wire(incoming))).await
 }
 
 /// Receives exactly one message and the status.
-async fn reply<Resp: Message + Default>(mut incoming: Incoming) -> Result<Response<Resp>, Status> {
-    poll_fn(|cx| incoming.poll_headers(cx)).await?;
-    let Some(payload) = poll_fn(|cx| incoming.poll_payload(cx)).await? else {
+async fn reply<Resp>(mut responses: Streaming<Resp>) -> Result<Response<Resp>, Status>
+where
+    Resp: Message + Default + 'static,
+{
+    poll_fn(|cx| responses.poll_headers(cx)).await?;
+    let Some(message) = responses.message().await? else {
         return Err(Violation::NoResponse.into());
     };
-    let message = codec::decode(payload).map_err(|status| incoming.over(status))?;
-    if poll_fn(|cx| incoming.poll_payload(cx)).await?.is_some() {
-        return Err(incoming.over(Violation::SecondResponse.into()));
+    if responses.message().await?.is_some() {
+        return Err(responses.over(Violation::SecondResponse.into()));
     }
-    let metadata = incoming.headers().cloned().unwrap_or_default();
-    let trailers = incoming.trailers().clone();
+    let metadata = responses.known_headers().cloned().unwrap_or_default();
+    let trailers = responses.trailers().clone();
     Ok(Response::new(message)
         .with_metadata(metadata)
         .with_trailers(trailers)
-        .with_peer(incoming.peer().clone()))
+        .with_peer(responses.peer().clone()))
 }
 
-fn streaming<T>(incoming: Incoming) -> Streaming<T> {
-    Streaming {
-        incoming,
-        messages: PhantomData,
-    }
+async fn intercept(
+    channel: &Arc<Handle>,
+    method: &Method,
+    request: Request<MessageStream>,
+    decode: Decode,
+) -> Result<Source, Status> {
+    let opening = intercepted::streaming_call(channel, method, request, decode);
+    Ok(Source::Interceptor(Box::new(Box::pin(opening).await?)))
 }
 
-async fn open_stream<S>(
+/// Opens a call whose request is a stream.
+pub(super) async fn open_stream<S>(
     channel: &Arc<Handle>,
     method: &Method,
     request: Request<S>,
+    deadline: Deadline,
 ) -> Result<Incoming, Status>
 where
     S: Stream<Item: Message> + Send + 'static,
 {
     let (messages, metadata, options) = request.into_parts();
-    let call = Call::start(channel, method, metadata, options).await?;
+    let call = Call::start(channel, method, metadata, options, deadline).await?;
     let limit = call.max_request_bytes;
     open(
         call,
@@ -240,13 +317,13 @@ impl<S: Stream<Item: Message>> Stream for Framed<S> {
 }
 
 /// A single message.
-struct Once(Option<Bytes>);
+pub(super) struct Once<T>(pub(super) Option<T>);
 
-impl Stream for Once {
-    type Item = Result<Bytes, Status>;
+impl<T: Unpin> Stream for Once<T> {
+    type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(self.0.take().map(Ok))
+        Poll::Ready(self.0.take())
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

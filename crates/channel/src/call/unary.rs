@@ -12,7 +12,7 @@ use prost::Message;
 use super::attempt::{receiving_from, status_of};
 use super::streaming::hedged_unary;
 use super::violation::Violation;
-use super::{Attempts, Call, Method, Request, codec};
+use super::{Attempts, Call, Deadline, Method, Request, codec, intercepted};
 use crate::channel::Handle;
 
 /// What a server answered.
@@ -29,11 +29,29 @@ pub(crate) async fn unary<Req, Resp>(
     request: Request<Req>,
 ) -> Result<Response<Resp>, Status>
 where
+    Req: Message + 'static,
+    Resp: Message + Default + 'static,
+{
+    if !channel.interceptors().is_empty() {
+        return Box::pin(intercepted::unary_call(channel, method, request)).await;
+    }
+    let deadline = Deadline::after(request.options().timeout);
+    exchange(channel, method, request, deadline).await
+}
+
+/// The call itself.
+pub(super) async fn exchange<Req, Resp>(
+    channel: &Arc<Handle>,
+    method: &Method,
+    request: Request<Req>,
+    deadline: Deadline,
+) -> Result<Response<Resp>, Status>
+where
     Req: Message,
-    Resp: Message + Default,
+    Resp: Message + Default + 'static,
 {
     let (message, metadata, options) = request.into_parts();
-    let call = Call::start(channel, method, metadata, options).await?;
+    let call = Call::start(channel, method, metadata, options, deadline).await?;
     match &call.attempts {
         Attempts::One | Attempts::Retried(_) => call.exchange(&message).await,
         Attempts::Hedged(policy) => {

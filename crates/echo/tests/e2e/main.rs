@@ -13,6 +13,7 @@ mod hedging;
 mod hooked;
 mod hostile;
 mod idleness;
+mod interceptors;
 mod kinds;
 mod life;
 mod logs;

@@ -1,0 +1,157 @@
+//! A call that interceptors are around: its messages go through them without their types.
+//!
+//! Boxes and dynamic calls are for these calls only. All that is known of the types of a method is how to
+//! decode its responses; the rest is compiled once.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use highball_core::{AnyMessage, Payload, Response, Status};
+use prost::Message;
+
+use super::any_streaming::{AnyStreaming, Decode};
+use super::streaming::{Once, open_stream};
+use super::{Deadline, Method, Request, codec, unary};
+use crate::channel::Handle;
+use crate::interceptor::{MessageStream, Next};
+
+/// How long after the deadline interceptors may still work: for the clock's next tick, so that they see the
+/// status of a call whose time is over.
+const GRACE: Duration = Duration::from_millis(1);
+
+/// What the interceptors of a call are around.
+pub(crate) struct InterceptedCall<'a> {
+    channel: &'a Arc<Handle>,
+    method: &'a Method,
+    /// Counted from where the first interceptor began.
+    deadline: Deadline,
+    decode: Decode,
+}
+
+impl InterceptedCall<'_> {
+    pub(crate) fn method(&self) -> &Method {
+        self.method
+    }
+
+    pub(crate) fn authority(&self) -> &str {
+        self.channel.authority()
+    }
+
+    pub(crate) async fn unary(
+        &self,
+        request: Request<AnyMessage>,
+    ) -> Result<Response<AnyMessage>, Status> {
+        let deadline = self.deadline.or_after(request.options().timeout);
+        let exchange = unary::exchange(self.channel, self.method, request, deadline);
+        let response: Response<Payload> = exchange.await?;
+        response.try_map(|payload| (self.decode)(payload.0))
+    }
+
+    pub(crate) async fn streaming(
+        &self,
+        request: Request<MessageStream>,
+    ) -> Result<AnyStreaming, Status> {
+        let deadline = self.deadline.or_after(request.options().timeout);
+        let incoming = open_stream(self.channel, self.method, request, deadline).await?;
+        Ok(AnyStreaming::new(incoming, self.decode))
+    }
+}
+
+/// One request message, one reply.
+pub(super) async fn unary_call<Req, Resp>(
+    channel: &Arc<Handle>,
+    method: &Method,
+    request: Request<Req>,
+) -> Result<Response<Resp>, Status>
+where
+    Req: Message + 'static,
+    Resp: Message + Default + 'static,
+{
+    let request = request.map(AnyMessage::new);
+    let response = around_unary(channel, method, request, decode::<Resp>).await?;
+    response.try_map(take)
+}
+
+async fn around_unary(
+    channel: &Arc<Handle>,
+    method: &Method,
+    request: Request<AnyMessage>,
+    decode: Decode,
+) -> Result<Response<AnyMessage>, Status> {
+    let deadline = Deadline::after(request.options().timeout);
+    let call = InterceptedCall {
+        channel,
+        method,
+        deadline,
+        decode,
+    };
+    let chain = pin!(Next::all(channel.interceptors(), &call).unary(request));
+    deadline.later(GRACE).limit(chain, intercepting).await?
+}
+
+/// A request and responses of which one at least is a stream.
+pub(super) async fn streaming_call(
+    channel: &Arc<Handle>,
+    method: &Method,
+    request: Request<MessageStream>,
+    decode: Decode,
+) -> Result<AnyStreaming, Status> {
+    let deadline = Deadline::after(request.options().timeout);
+    let call = InterceptedCall {
+        channel,
+        method,
+        deadline,
+        decode,
+    };
+    let chain = pin!(Next::all(channel.interceptors(), &call).streaming(request));
+    deadline.later(GRACE).limit(chain, intercepting).await?
+}
+
+fn intercepting() -> String {
+    "waiting for an interceptor".to_owned()
+}
+
+/// The one request message of a method that takes one.
+pub(super) fn single(message: impl Message + 'static) -> MessageStream {
+    Box::pin(Once(Some(AnyMessage::new(message))))
+}
+
+/// The request messages of a method that takes a stream.
+pub(super) fn stream<S>(messages: S) -> MessageStream
+where
+    S: Stream<Item: Message + 'static> + Send + 'static,
+{
+    Box::pin(Untyped(Box::pin(messages)))
+}
+
+/// Decodes a response of this type.
+pub(super) fn decode<T: Message + Default + 'static>(payload: Bytes) -> Result<AnyMessage, Status> {
+    AnyMessage::decode::<T>(payload).map_err(codec::undecodable)
+}
+
+/// The response that the application wants. An interceptor may have put in another.
+pub(super) fn take<T: Message + Default + 'static>(message: AnyMessage) -> Result<T, Status> {
+    message.take().map_err(|wrong| {
+        Status::internal(format!("an interceptor failed: {wrong}")).with_source(wrong)
+    })
+}
+
+/// Messages whose types are forgotten.
+struct Untyped<S>(Pin<Box<S>>);
+
+impl<S: Stream<Item: Message + 'static>> Stream for Untyped<S> {
+    type Item = AnyMessage;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.0.as_mut().poll_next(cx);
+        next.map(|message| message.map(AnyMessage::new))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}

@@ -1,0 +1,3 @@
+//! What applications put around their calls, at both ends.
+
+mod client;
