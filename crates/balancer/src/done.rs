@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use highball_core::{MetadataMap, Status};
+use highball_core::{LoadReport, MetadataMap, Status};
 
 /// What became of an attempt, as told to a [`Done`] hook.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,8 @@ pub struct Outcome {
     pub result: Option<Result<(), Status>>,
     /// The trailing metadata, if any came.
     pub trailers: MetadataMap,
+    /// How loaded the server is, if it says so in the trailers and says it well (gRFC A51).
+    pub load: Option<Arc<LoadReport>>,
     /// Whether a stream was opened for it.
     pub bytes_sent: bool,
     /// Whether anything came back on it.
@@ -27,6 +30,18 @@ impl Outcome {
             result: Some(result),
             ..Self::default()
         }
+    }
+
+    /// The same outcome with these trailers, and with the load report that they hold.
+    #[must_use]
+    pub fn with_trailers(mut self, trailers: MetadataMap) -> Self {
+        let load = LoadReport::from_trailers(&trailers).unwrap_or_else(|error| {
+            tracing::debug!(target: "balancer", %error, "load report ignored");
+            None
+        });
+        self.load = load.map(Arc::new);
+        self.trailers = trailers;
+        self
     }
 
     /// Whether the attempt ended, and not well.
@@ -76,7 +91,6 @@ impl fmt::Debug for Done {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::mpsc;
 
     use super::*;
@@ -103,6 +117,22 @@ mod tests {
         assert_eq!(seen.len(), 1);
         assert_eq!(seen[0].result, None);
         assert!(!seen[0].is_failure());
+    }
+
+    #[test]
+    fn a_load_report_is_read_from_the_trailers_and_a_bad_one_is_none() {
+        let report = LoadReport {
+            eps: 3.0,
+            ..LoadReport::default()
+        };
+        let mut trailers = MetadataMap::new();
+        report.put_into(&mut trailers).unwrap();
+        let outcome = Outcome::ended(Ok(())).with_trailers(trailers.clone());
+        assert_eq!(outcome.load.as_deref(), Some(&report));
+        assert_eq!(outcome.trailers, trailers);
+        trailers.append_bin(LoadReport::TRAILER, b"").unwrap();
+        let outcome = Outcome::ended(Ok(())).with_trailers(trailers.clone());
+        assert_eq!((outcome.load, outcome.trailers), (None, trailers));
     }
 
     #[test]

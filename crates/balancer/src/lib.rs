@@ -122,6 +122,7 @@
 //! | `pass succeeded` | `took` |
 //! | `pass failed` | `took`, `status`: the last failure |
 //! | `resolver error ignored` | `status` |
+//! | `load report ignored` | `error`: why the one in a call's trailers could not be used |
 //! | `first state refused` | `rejected`: why a lazy policy could not use what it woke up to |
 //!
 //! [`Tree::dump`] lists all policies with their children, states and addresses.

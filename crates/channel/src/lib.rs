@@ -96,8 +96,8 @@ pub use channel::Channel;
 pub use futures_core::Stream;
 pub use highball_core::{
     Address, AnyMessage, Attributes, AuthInfo, Backoff, Code, ConnectivityState, Endpoint, Entry,
-    InvalidMetadata, MetadataMap, Network, Payload, Peer, Rejected, Response, SecurityLevel,
-    Status, WrongMessage, details,
+    InvalidMetadata, LoadReport, MetadataMap, Network, Payload, Peer, Rejected, Response,
+    SecurityLevel, Status, WrongMessage, details,
 };
 #[cfg(feature = "tls")]
 pub use highball_transport::{

@@ -20,6 +20,7 @@ mod status;
 pub mod details;
 
 mod any_message;
+mod load_report;
 mod metadata;
 mod response;
 
@@ -43,6 +44,7 @@ pub use code::{Code, UnknownCode};
 pub use connectivity::{ConnectivityState, StateCounts};
 pub use endpoint::Endpoint;
 pub use json_duration::{BadDuration, parse_json_duration};
+pub use load_report::{BadLoadReport, LoadReport};
 pub use metadata::{Entry, InvalidMetadata, MetadataMap, UndecodableBinary};
 pub use panic_text::panic_text;
 pub use peer::{AuthInfo, Peer, SecurityLevel};

@@ -60,6 +60,11 @@ impl<T> Response<T> {
         &self.trailers
     }
 
+    /// The trailing metadata, to add to.
+    pub fn trailers_mut(&mut self) -> &mut MetadataMap {
+        &mut self.trailers
+    }
+
     /// The server that a client's call was answered by: its address, and what the security handshake with
     /// it has shown. `None` where a reply came over no connection.
     pub fn peer(&self) -> Option<&Peer> {

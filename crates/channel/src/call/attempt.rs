@@ -201,8 +201,7 @@ impl Finish {
     /// The attempt ended well.
     pub(super) fn succeeded(self, trailers: &MetadataMap) {
         let Some(done) = self.0 else { return };
-        let mut outcome = Outcome::ended(Ok(()));
-        outcome.trailers = trailers.clone();
+        let mut outcome = Outcome::ended(Ok(())).with_trailers(trailers.clone());
         (outcome.bytes_sent, outcome.bytes_received) = (true, true);
         done.fire(outcome);
     }
@@ -215,8 +214,8 @@ impl Finish {
 
     fn failed(self, status: &Status, reached: Reached) {
         let Some(done) = self.0 else { return };
-        let mut outcome = Outcome::ended(Err(status.clone()));
-        outcome.trailers = status.metadata().clone();
+        let outcome = Outcome::ended(Err(status.clone()));
+        let mut outcome = outcome.with_trailers(status.metadata().clone());
         outcome.bytes_sent = reached != Reached::Nothing;
         outcome.bytes_received = reached == Reached::Answer;
         done.fire(outcome);

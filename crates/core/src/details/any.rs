@@ -1,5 +1,7 @@
 //! The two types of `google.protobuf` that details are made of.
 
+use std::time::Duration;
+
 use prost::{DecodeError, Message, Name};
 
 /// A message of any type, encoded, and the name of its type.
@@ -22,6 +24,24 @@ pub struct ProtoDuration {
     /// Nanoseconds on top, with the sign of the seconds.
     #[prost(int32, tag = "2")]
     pub nanos: i32,
+}
+
+impl From<Duration> for ProtoDuration {
+    fn from(duration: Duration) -> Self {
+        Self {
+            seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+            nanos: i32::try_from(duration.subsec_nanos()).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+impl ProtoDuration {
+    /// The time in Rust's terms; `None` if it is less than nothing, or if its parts of seconds are seconds.
+    pub fn to_std(self) -> Option<Duration> {
+        let nanos = u32::try_from(self.nanos).ok();
+        let nanos = nanos.filter(|nanos| *nanos < 1_000_000_000)?;
+        Some(Duration::new(u64::try_from(self.seconds).ok()?, nanos))
+    }
 }
 
 impl Any {

@@ -2,33 +2,27 @@
 
 use std::time::Duration;
 
-use super::{ProtoDuration, RetryInfo};
+use super::RetryInfo;
 
 impl RetryInfo {
     /// The call may be tried again after this long.
     pub fn after(delay: Duration) -> Self {
-        let delay = ProtoDuration {
-            seconds: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
-            nanos: i32::try_from(delay.subsec_nanos()).unwrap_or(i32::MAX),
-        };
         Self {
-            retry_delay: Some(delay),
+            retry_delay: Some(delay.into()),
         }
     }
 
     /// How long to wait; `None` if the server does not say, or says something that is no time to wait: less
     /// than nothing, or parts of seconds that are seconds.
     pub fn delay(&self) -> Option<Duration> {
-        let delay = self.retry_delay?;
-        let nanos = u32::try_from(delay.nanos).ok();
-        let nanos = nanos.filter(|nanos| *nanos < 1_000_000_000)?;
-        Some(Duration::new(u64::try_from(delay.seconds).ok()?, nanos))
+        self.retry_delay?.to_std()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::details::ProtoDuration;
 
     #[test]
     fn a_delay_goes_both_ways_and_nonsense_is_none() {
