@@ -14,7 +14,7 @@
 //! With `driver/turn.rs` this is the seventh stop of the reading path: states become a picker. Exercise: why
 //! must `publish` swap first and cancel second?
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::driver::panicked;
 use crate::service_config::MethodConfigs;
 
 /// The links of all subchannels there are. Shared by generations until a subchannel comes or goes.
-pub(crate) type Links = Arc<HashMap<SubchannelId, Arc<Link>>>;
+pub(crate) type Links = Arc<BTreeMap<SubchannelId, Arc<Link>>>;
 
 /// What calls see of the control plane at one moment.
 #[derive(Debug)]

@@ -4,26 +4,37 @@
 //! after a GOAWAY, and cannot tell them from requests in flight when the connection dies. So nobody gets
 //! to h2 without a slot from here, and whoever waits here has nothing on the wire.
 
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::{Semaphore, TryAcquireError};
+use std::task::{Context, Poll, Waker};
 
 /// Hands out slots, first come first served, as many as the peer's MAX_CONCURRENT_STREAMS at a time.
 #[derive(Debug)]
 pub(crate) struct StreamGate {
-    /// The free slots.
-    free: Semaphore,
-    /// Guards the count of free slots against a change of the limit amid another.
-    tally: Mutex<Tally>,
+    /// Guards who is in and who waits. Held for a look or a change, never while anybody is woken.
+    line: Mutex<Line>,
 }
 
 #[derive(Debug)]
-struct Tally {
+struct Line {
     limit: usize,
-    /// Slots that a lower limit took from their holders: they vanish when they come back.
-    owed: usize,
-    /// Slots that are held.
+    /// Slots that are held; more than the limit where that has fallen.
     held: usize,
+    is_closed: bool,
+    /// Those who wait, first come first.
+    waiting: VecDeque<Waiting>,
+    /// How many of them, from the first on, have been told that there is a slot, and have not yet taken it.
+    called: usize,
+    next_ticket: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Higher than those of all who came before.
+    ticket: u64,
+    waker: Waker,
 }
 
 /// The gate is closed for good.
@@ -32,91 +43,184 @@ pub(crate) struct GateClosed;
 
 impl StreamGate {
     pub(crate) fn new(limit: u32) -> Self {
-        let limit = clamp(limit);
         Self {
-            free: Semaphore::new(limit),
-            tally: Mutex::new(Tally {
-                limit,
-                owed: 0,
+            line: Mutex::new(Line {
+                limit: limit as usize,
                 held: 0,
+                is_closed: false,
+                waiting: VecDeque::new(),
+                called: 0,
+                next_ticket: 0,
             }),
         }
     }
 
     /// Waits for a slot. Cancel-safe: a slot that nobody waits for any more goes to the next in line.
-    pub(crate) async fn enter(&self) -> Result<(), GateClosed> {
-        loop {
-            let permit = match self.free.try_acquire() {
-                // Nobody is overtaken: while somebody waits, no slot is free.
-                Ok(permit) => permit,
-                Err(TryAcquireError::NoPermits) => {
-                    self.free.acquire().await.map_err(|_| GateClosed)?
-                }
-                Err(TryAcquireError::Closed) => return Err(GateClosed),
-            };
-            permit.forget();
-            let mut tally = self.tally();
-            if tally.owed == 0 {
-                tally.held += 1;
-                return Ok(());
-            }
-            // It was on its way to somebody when the limit fell.
-            tally.owed -= 1;
+    pub(crate) fn enter(&self) -> Enter<'_> {
+        Enter {
+            gate: self,
+            ticket: None,
         }
     }
 
     /// Gives a slot back. Returns how many are still held.
     pub(crate) fn leave(&self) -> usize {
-        let mut tally = self.tally();
-        tally.held -= 1;
-        if tally.owed > 0 {
-            tally.owed -= 1;
-        } else {
-            self.free.add_permits(1);
-        }
-        tally.held
+        let mut line = self.line();
+        line.held -= 1;
+        let held = line.held;
+        let next = line.call();
+        drop(line);
+        next.into_iter().for_each(Waker::wake);
+        held
     }
 
     /// The peer has another limit now. Streams that are open stay open.
     pub(crate) fn resize(&self, limit: u32) {
-        let limit = clamp(limit);
-        let mut tally = self.tally();
-        if let Some(more) = limit.checked_sub(tally.limit) {
-            let paid = more.min(tally.owed);
-            tally.owed -= paid;
-            self.free.add_permits(more - paid);
-        } else {
-            let fewer = tally.limit - limit;
-            tally.owed += fewer - self.free.forget_permits(fewer);
-        }
-        tally.limit = limit;
+        let mut line = self.line();
+        line.limit = limit as usize;
+        // Who was called in vain is called again.
+        line.called = line.called.min(line.free());
+        drop(line);
+        self.call_all();
     }
 
     /// Sends everybody away who waits or comes later. Slots that are held stay good.
     pub(crate) fn close(&self) {
-        self.free.close();
+        let mut line = self.line();
+        line.is_closed = true;
+        line.called = 0;
+        let waiting = std::mem::take(&mut line.waiting);
+        drop(line);
+        waiting.into_iter().for_each(|one| one.waker.wake());
     }
 
     /// How many slots are held.
     pub(crate) fn held(&self) -> usize {
-        self.tally().held
+        self.line().held
     }
 
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Calls as many as there are slots.
+    fn call_all(&self) {
+        loop {
+            let next = self.line().call();
+            let Some(next) = next else { return };
+            next.wake();
+        }
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn clamp(limit: u32) -> usize {
-    (limit as usize).min(Semaphore::MAX_PERMITS)
+impl Line {
+    fn free(&self) -> usize {
+        self.limit.saturating_sub(self.held)
+    }
+
+    /// Whom to wake, if there is a slot for one more than have been called.
+    fn call(&mut self) -> Option<Waker> {
+        if self.called >= self.free() {
+            return None;
+        }
+        let next = self.waiting.get(self.called)?;
+        self.called += 1;
+        Some(next.waker.clone())
+    }
+
+    /// Somebody comes: in at once if there is a slot and nobody waits for it.
+    fn come(&mut self, cx: &Context<'_>) -> Result<(), u64> {
+        if self.waiting.is_empty() && self.free() > 0 {
+            self.held += 1;
+            return Ok(());
+        }
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.waiting.push_back(Waiting {
+            ticket,
+            waker: cx.waker().clone(),
+        });
+        Err(ticket)
+    }
+
+    /// Somebody who waits looks again: in if there are slots for all up to here.
+    fn look(&mut self, ticket: u64, cx: &Context<'_>) -> Poll<Result<(), GateClosed>> {
+        let Some(place) = self.place(ticket) else {
+            return Poll::Ready(Err(GateClosed));
+        };
+        if place < self.free() {
+            self.step_out(place);
+            self.held += 1;
+            return Poll::Ready(Ok(()));
+        }
+        self.waiting[place].waker.clone_from(cx.waker());
+        Poll::Pending
+    }
+
+    /// The place in the line. Nobody is gone from it but with a slot, or when the gate has closed.
+    fn place(&self, ticket: u64) -> Option<usize> {
+        self.waiting
+            .binary_search_by_key(&ticket, |one| one.ticket)
+            .ok()
+    }
+
+    fn step_out(&mut self, place: usize) {
+        self.waiting.remove(place);
+        if place < self.called {
+            self.called -= 1;
+        }
+    }
+}
+
+/// Waits for a slot of a [`StreamGate`].
+#[derive(Debug)]
+pub(crate) struct Enter<'a> {
+    gate: &'a StreamGate,
+    /// Has a place in the line.
+    ticket: Option<u64>,
+}
+
+impl Future for Enter<'_> {
+    type Output = Result<(), GateClosed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut line = self.gate.line();
+        if line.is_closed {
+            return Poll::Ready(Err(GateClosed));
+        }
+        let polled = match self.ticket {
+            Some(ticket) => line.look(ticket, cx),
+            None => match line.come(cx) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(ticket) => {
+                    drop(line);
+                    self.ticket = Some(ticket);
+                    return Poll::Pending;
+                }
+            },
+        };
+        drop(line);
+        if polled.is_ready() {
+            self.ticket = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Enter<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut line = self.gate.line();
+        if let Some(place) = line.place(ticket) {
+            line.step_out(place);
+        }
+        drop(line);
+        self.gate.call_all();
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
-    use std::pin::Pin;
-    use std::task::{Context, Poll, Waker};
-
     use proptest::prelude::*;
 
     use super::*;
@@ -190,11 +294,7 @@ mod tests {
         for left in (0..held).rev() {
             assert_eq!(gate.leave(), left as usize);
         }
-        assert_eq!(
-            gate.free.available_permits(),
-            limit as usize,
-            "none is lost"
-        );
+        assert_eq!(gate.line().free(), limit as usize, "none is lost");
         gate.close();
         let mut late: Entering<'_> = Box::pin(gate.enter());
         assert_eq!(poll(&mut late), Poll::Ready(Err(GateClosed)));
@@ -235,6 +335,41 @@ mod tests {
     }
 
     #[test]
+    fn as_many_are_called_as_there_are_slots() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::task::Wake;
+
+        #[derive(Default)]
+        struct Calls(AtomicUsize);
+        impl Wake for Calls {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let gate = StreamGate::new(0);
+        let calls: [Arc<Calls>; 4] = Default::default();
+        let mut line: Vec<Entering<'_>> = Vec::new();
+        for called in &calls {
+            let mut entering: Entering<'_> = Box::pin(gate.enter());
+            let waker = Waker::from(Arc::clone(called));
+            let polled = entering.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            line.push(entering);
+        }
+        let called = || calls.each_ref().map(|one| one.0.load(Ordering::Relaxed));
+        gate.resize(2);
+        assert_eq!(called(), [1, 1, 0, 0]);
+        drop(line.remove(0));
+        assert_eq!(called(), [1, 1, 1, 0], "another comes in its place");
+        assert!(poll(&mut line[0]).is_ready());
+        assert!(poll(&mut line[2]).is_pending());
+        gate.leave();
+        assert!(poll(&mut line[1]).is_ready());
+        assert!(poll(&mut line[2]).is_ready());
+    }
+
+    #[test]
     fn waiting_ends_when_the_gate_closes() {
         let gate = StreamGate::new(0);
         let mut waiting: Entering<'_> = Box::pin(gate.enter());
@@ -250,7 +385,7 @@ mod tests {
         let gate = StreamGate::new(u32::MAX);
         gate.resize(1);
         gate.resize(u32::MAX);
-        assert_eq!(gate.free.available_permits(), clamp(u32::MAX));
+        assert_eq!(gate.line().free(), u32::MAX as usize);
     }
 
     proptest! {
@@ -291,6 +426,6 @@ mod tests {
             task.await.unwrap();
         }
         assert_eq!(gate.held(), 0);
-        assert_eq!(gate.free.available_permits(), 3);
+        assert_eq!(gate.line().free(), 3);
     }
 }

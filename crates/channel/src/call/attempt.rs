@@ -4,7 +4,7 @@ use std::pin::pin;
 
 use highball_balancer::{CallInfo, Done, Outcome};
 use highball_core::{Code, MetadataMap, Status};
-use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, SendHalf};
+use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, Slot};
 
 use super::retry::Retrying;
 use super::{Call, Deadline};
@@ -32,16 +32,30 @@ pub(crate) enum Unopened {
     Over(Status),
 }
 
+/// How a stream is opened: [`Connection::open`] or, with a message, [`Connection::open_with`]. `S` is what the
+/// request is sent with.
+pub(super) trait Open<S>:
+    FnMut(&Connection, Slot, RequestHead) -> Result<(S, RecvHalf), OpenError>
+{
+}
+
+impl<S, F> Open<S> for F where
+    F: FnMut(&Connection, Slot, RequestHead) -> Result<(S, RecvHalf), OpenError>
+{
+}
+
 impl Call {
-    /// Opens a stream. A connection that turns out to be draining costs nothing but the wait for the next
-    /// picker: nothing has left this machine, so this may go on until the deadline (gRFC A6). What the call's
-    /// policy retries is an attempt that failed.
-    pub(super) async fn attempt(
+    /// Opens a stream, as `open` does. A connection that turns out to be draining costs nothing but the wait for
+    /// the next picker: nothing has left this machine, so this may go on until the deadline (gRFC A6). What the
+    /// call's policy retries is an attempt that failed.
+    pub(super) async fn attempt<S>(
         &self,
         retrying: &mut Retrying,
-    ) -> Result<(SendHalf, Attempt), Status> {
+        mut open: impl Open<S>,
+    ) -> Result<(S, Attempt), Status> {
         loop {
-            match self.attempt_once(retrying.previous_attempts()).await {
+            let previous = retrying.previous_attempts();
+            match self.attempt_once(previous, &mut open).await {
                 Ok(opened) => return Ok(opened),
                 Err(Unopened::Over(status)) => return Err(status),
                 Err(Unopened::Failed(status)) => {
@@ -52,36 +66,55 @@ impl Call {
     }
 
     /// Opens a stream, after `previous` attempts that failed.
-    pub(super) async fn attempt_once(
+    pub(super) async fn attempt_once<S>(
         &self,
         previous: u32,
-    ) -> Result<(SendHalf, Attempt), Unopened> {
+        open: &mut impl Open<S>,
+    ) -> Result<(S, Attempt), Unopened> {
         let info = CallInfo::new(self.method.path(), &self.metadata);
-        let slot = self.channel.slot();
+        let pickers = self.channel.slot();
         loop {
-            let picked = slot.pick(&info, self.wait_for_ready, self.deadline).await?;
-            match self.open(picked, previous).await? {
-                Ok(opened) => return Ok(opened),
-                Err(picked) => {
-                    let waiting = || "waiting for a connection that takes new streams".to_owned();
-                    let superseded = pin!(picked.generation.superseded());
-                    let waited = self.deadline.limit(superseded, waiting).await;
-                    waited.map_err(Unopened::Over)?;
+            let mut picked = pickers
+                .pick(&info, self.wait_for_ready, self.deadline)
+                .await?;
+            if let Some((slot, credentials)) = self.admission(&mut picked).await? {
+                let mut head = self
+                    .head(&picked.connection, credentials, picked.metadata.as_deref())
+                    .map_err(Unopened::Over)?;
+                head.previous_attempts = previous;
+                let finish = Finish(picked.done.take());
+                match open(&picked.connection, slot, head) {
+                    Ok((send, receive)) => {
+                        let connection = picked.connection;
+                        let attempt = Attempt {
+                            receive,
+                            connection,
+                            finish,
+                        };
+                        return Ok((send, attempt));
+                    }
+                    Err(OpenError::Failed(status)) => return Err(finish.unopened(status)),
+                    Err(OpenError::NotOpened(_)) => {}
                 }
             }
+            // The connection takes no more streams; the picker that knows is on its way.
+            let waiting = || "waiting for a connection that takes new streams".to_owned();
+            let superseded = pin!(picked.generation.superseded());
+            let waited = self.deadline.limit(superseded, waiting).await;
+            waited.map_err(Unopened::Over)?;
         }
     }
 
-    /// Opens a stream on the picked connection; gives the pick back if the connection takes no more.
-    async fn open(
+    /// What has to be waited for on a connection: the call's credentials for it, if there are any, and the right
+    /// to open a stream. `None` if it takes no more streams.
+    async fn admission(
         &self,
-        mut picked: Picked,
-        previous: u32,
-    ) -> Result<Result<(SendHalf, Attempt), Picked>, Unopened> {
-        let connection = picked.connection.clone();
+        picked: &mut Picked,
+    ) -> Result<Option<(Slot, Option<MetadataMap>)>, Unopened> {
+        let connection = &picked.connection;
         let credentials = match self.has_credentials() {
             false => None,
-            true => match Box::pin(self.credentials(&connection)).await {
+            true => match Box::pin(self.credentials(connection)).await {
                 Ok(metadata) => Some(metadata),
                 Err(status) => {
                     let finish = Finish(picked.done.take());
@@ -95,32 +128,10 @@ impl Call {
                 connection.address()
             )
         };
-        let slot = {
-            let slot = pin!(connection.slot());
-            let slot = self.deadline.limit(slot, waiting).await;
-            slot.map_err(Unopened::Over)?
-        };
-        let Ok(slot) = slot else {
-            return Ok(Err(picked));
-        };
-        let metadata = picked.metadata.as_deref();
-        let mut head = self
-            .head(&connection, credentials, metadata)
-            .map_err(Unopened::Over)?;
-        head.previous_attempts = previous;
-        let finish = Finish(picked.done.take());
-        match connection.open(slot, head) {
-            Ok((send, receive)) => Ok(Ok((
-                send,
-                Attempt {
-                    receive,
-                    connection,
-                    finish,
-                },
-            ))),
-            Err(OpenError::NotOpened(_)) => Ok(Err(picked)),
-            Err(OpenError::Failed(status)) => Err(finish.unopened(status)),
-        }
+        let slot = pin!(connection.slot());
+        let slot = self.deadline.limit(slot, waiting).await;
+        let slot = slot.map_err(Unopened::Over)?;
+        Ok(slot.ok().map(|slot| (slot, credentials)))
     }
 
     fn head(

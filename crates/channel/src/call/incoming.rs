@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use highball_core::{MetadataMap, Peer, Status};
-use highball_transport::client::{Ended, SendHalf};
+use highball_transport::client::{Connection, Ended, SendHalf};
 use tokio::time::{Sleep, sleep_until};
 
 use super::attempt::{Attempt, receiving_from, status_of};
@@ -265,7 +265,7 @@ impl Incoming {
         let (call, mut retrying) = (self.call.clone(), std::mem::take(&mut self.retrying));
         self.state = State::Opening(Box::pin(async move {
             call.again(verdict).await?;
-            let (half, attempt) = call.attempt(&mut retrying).await?;
+            let (half, attempt) = call.attempt(&mut retrying, Connection::open).await?;
             Ok(Reopened {
                 half,
                 attempt,

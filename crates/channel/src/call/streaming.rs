@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use highball_core::{MetadataMap, Peer, Response, Status};
+use highball_transport::client::Connection;
 use highball_transport::framing::Batch;
 use prost::Message;
 
@@ -271,7 +272,7 @@ where
         return Box::pin(call.hedge(policy, Box::pin(messages), limit)).await;
     }
     let mut retrying = call.retrying();
-    let opened = call.attempt(&mut retrying).await?;
+    let opened = call.attempt(&mut retrying, Connection::open).await?;
     let replay = Replay::new(call.max_replay_bytes, call.channel.replay_budget());
     let outgoing = Outgoing::pump(messages, replay);
     Ok(Incoming::new(Arc::new(call), opened, retrying, outgoing))

@@ -92,10 +92,19 @@ impl Call {
     {
         let mut retrying = self.retrying();
         loop {
-            let framed = codec::encode(message, self.max_request_bytes)?;
-            let (mut send, mut attempt) = self.attempt(&mut retrying).await?;
+            let mut framed = codec::encode(message, self.max_request_bytes)?;
+            let (send, mut attempt) = self
+                .attempt(&mut retrying, |connection, slot, head| {
+                    connection.open_with(slot, head, &mut framed)
+                })
+                .await?;
             let received = {
-                let sending = pin!(send.send(framed, true));
+                // Most requests have been sent by now.
+                let sending = pin!(async {
+                    if let Some(mut send) = send {
+                        let _ = send.send(framed, true).await;
+                    }
+                });
                 let reply = pin!(reply(&mut attempt.receive));
                 let exchange = pin!(alongside(sending, reply));
                 let receiving = || receiving_from(&attempt.connection);
@@ -135,7 +144,7 @@ impl Call {
 async fn reply(receive: &mut RecvHalf) -> Result<Reply, Failure> {
     let metadata = receive.headers().await.map_err(Failure::Unanswered)?;
     let payload = receive.message().await?.ok_or(Violation::NoResponse)?;
-    if receive.message().await?.is_some() {
+    if receive.end().await?.is_some() {
         return Err(Violation::SecondResponse.into());
     }
     Ok(Reply {

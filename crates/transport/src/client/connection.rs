@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use highball_core::{Address, Peer, Status};
 use http::uri::Authority;
 
-use super::shared::Shared;
-use super::stream::StreamCell;
+use super::shared::{Sent, Shared};
+use super::stream::{Held, Open, StreamCell};
 use super::{RecvHalf, RequestHead, SendHalf};
 
 /// A connection to a server. Cheap to clone; all clones are the same connection.
@@ -134,18 +135,54 @@ impl Connection {
     /// is left (`DEADLINE_EXCEEDED`) or when the server accepts no headers of that size (`INTERNAL`).
     pub fn open(&self, slot: Slot, head: RequestHead) -> Result<(SendHalf, RecvHalf), OpenError> {
         let shared = &self.0.shared;
+        let limit = head.max_receive_message;
+        let sent = self.start(&slot, head)?;
+        let open = Open::new(sent.stream, slot);
+        let cell = Arc::new(StreamCell::new(Arc::clone(shared), sent.id, open));
+        let held = Held::WithSender(Arc::clone(&cell));
+        Ok((
+            SendHalf::new(cell),
+            RecvHalf::new(held, sent.response, limit),
+        ))
+    }
+
+    /// Opens a stream for a request of a single message, and sends it: headers and message leave in one write.
+    ///
+    /// Never blocks. A message that would have to wait for flow control stays where it is, to be sent with
+    /// the half that is returned for it. Such are those of more than 16 KiB.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); the message is still there.
+    pub fn open_with(
+        &self,
+        slot: Slot,
+        head: RequestHead,
+        framed: &mut Bytes,
+    ) -> Result<(Option<SendHalf>, RecvHalf), OpenError> {
+        let limit = head.max_receive_message;
+        let sent = self.start(&slot, head)?;
+        let shared = Arc::clone(&self.0.shared);
+        let mut open = Open::new(sent.stream, slot);
+        let (send, held) = if open.send_whole(framed, &shared) {
+            let (id, open) = (sent.id, Some(open));
+            (None, Held::Alone { shared, id, open })
+        } else {
+            let cell = Arc::new(StreamCell::new(shared, sent.id, open));
+            let send = SendHalf::new(Arc::clone(&cell));
+            (Some(send), Held::WithSender(cell))
+        };
+        Ok((send, RecvHalf::new(held, sent.response, limit)))
+    }
+
+    fn start(&self, slot: &Slot, head: RequestHead) -> Result<Sent, OpenError> {
+        let shared = &self.0.shared;
         debug_assert!(
             Arc::ptr_eq(shared, &slot.shared),
             "a slot is good for the connection it came from"
         );
-        let limit = head.max_receive_message;
         let request = head.into_request(shared)?;
-        let sent = shared.send_request(request)?;
-        let cell = Arc::new(StreamCell::new(slot, sent.id, sent.stream));
-        Ok((
-            SendHalf::new(Arc::clone(&cell)),
-            RecvHalf::new(cell, sent.response, limit),
-        ))
+        shared.send_request(request)
     }
 
     /// No new streams from here on; the connection closes when the last one ends.

@@ -19,7 +19,7 @@ use http::uri::{Authority, Scheme};
 use tokio::sync::watch;
 
 use super::keepalive::{self, Complaints};
-use super::request::same_headers;
+use super::same_headers::SameHeaders;
 use super::shared::{Parts, Shared};
 use super::task::ConnectionTask;
 use super::{ClientOptions, Connection, ConnectionEnd, Lost};
@@ -73,7 +73,7 @@ pub async fn connect(
             true => Scheme::HTTPS,
             false => Scheme::HTTP,
         },
-        headers: same_headers(user_agent(&options.user_agent)),
+        same_headers: SameHeaders::new(user_agent(&options.user_agent)),
         peer,
         credentials: Arc::clone(&options.credentials),
         max_header_list_size: options.max_header_list_size,

@@ -42,11 +42,11 @@ mod keepalive;
 mod options;
 mod recv;
 mod request;
+mod same_headers;
 mod send;
 mod shared;
 mod stream;
 mod task;
-mod timeouts;
 
 pub use connection::{Closer, Connection, NotOpened, OpenError, Slot};
 pub use end::{Closed, ConnectionEnd, Lost};

@@ -10,7 +10,6 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -19,7 +18,7 @@ use h2::{Reason, RecvStream};
 use highball_core::{MetadataMap, Status};
 
 use super::failure::Ended;
-use super::stream::StreamCell;
+use super::stream::Held;
 use crate::credit::Credit;
 use crate::framing::{Decoder, Encoding, FramingError};
 use crate::response::{self, Foreign, Opening};
@@ -28,7 +27,7 @@ use crate::response::{self, Foreign, Opening};
 ///
 /// Dropping it before the call has ended cancels the call: RST_STREAM(CANCEL).
 pub struct RecvHalf {
-    cell: Arc<StreamCell>,
+    held: Held,
     state: State,
     decoder: Decoder,
     encoding: Encoding,
@@ -50,9 +49,9 @@ enum State {
 }
 
 impl RecvHalf {
-    pub(super) fn new(cell: Arc<StreamCell>, response: ResponseFuture, limit: usize) -> Self {
+    pub(super) fn new(held: Held, response: ResponseFuture, limit: usize) -> Self {
         Self {
-            cell,
+            held,
             state: State::Opening(response),
             decoder: Decoder::new(),
             encoding: Encoding::Identity,
@@ -90,6 +89,18 @@ impl RecvHalf {
     /// [`Ended`] when the call has ended in another way; the same again if asked again.
     pub async fn message(&mut self) -> Result<Option<Bytes>, Ended> {
         poll_fn(|cx| self.poll_message(cx)).await
+    }
+
+    /// Like [`message`](Self::message), where none should follow: looks for the end of the call first, which is
+    /// less work if it is there.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`message`](Self::message).
+    pub async fn end(&mut self) -> Result<Option<Bytes>, Ended> {
+        poll_fn(|cx| self.poll_end(cx)).await
     }
 
     /// Takes the trailing metadata, once [`message`](Self::message) has returned `Ok(None)`.
@@ -154,13 +165,24 @@ impl RecvHalf {
         }
     }
 
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Ended>> {
+        // h2 gives what comes in its order: trailers behind DATA are not there yet.
+        if self.decoder.is_empty()
+            && self.poll_trailers(cx).is_ready()
+            && let State::Ended(ended) = &self.state
+        {
+            return Poll::Ready(ended.clone().map(|()| None));
+        }
+        self.poll_message(cx)
+    }
+
     /// Judges the first HEADERS; gives the metadata if messages may follow.
     fn open(&mut self, response: http::Response<RecvStream>) -> Option<MetadataMap> {
         self.has_answered = true;
         let (head, body) = response.into_parts();
         self.encoding = Encoding::of(&head.headers);
         let is_last = body.is_end_stream();
-        match response::open(head, is_last, self.cell.shared.max_header_list_size) {
+        match response::open(head, is_last, self.held.shared().max_header_list_size) {
             Opening::Headers(metadata) => {
                 self.state = State::Receiving(body);
                 return Some(metadata);
@@ -182,8 +204,8 @@ impl RecvHalf {
         };
         match ready!(body.poll_trailers(cx)) {
             Ok(Some(trailers)) => {
-                let limit = self.cell.shared.max_header_list_size;
-                let travelled = self.cell.shared.facts.long_block(self.cell.id);
+                let limit = self.held.shared().max_header_list_size;
+                let travelled = self.held.shared().facts.long_block(self.held.id());
                 // A status of its own says more than that a message was cut short.
                 let outcome = response::trailers(trailers, travelled.unwrap_or(0), limit).and_then(
                     |trailers| self.decoder.finish().map(|()| trailers).map_err(Into::into),
@@ -205,7 +227,7 @@ impl RecvHalf {
             Ok(trailers) => {
                 self.trailers = trailers;
                 self.state = State::Ended(Ok(()));
-                self.cell.end(None);
+                self.held.end(None);
             }
             Err(status) => self.end_with(status, None),
         }
@@ -213,15 +235,15 @@ impl RecvHalf {
 
     fn end_with(&mut self, status: Status, reason: Option<Reason>) {
         self.state = State::Ended(Err(Ended::with(status)));
-        self.cell.end(reason);
+        self.held.end(reason);
     }
 
     /// The stream broke: reset, refused, or lost with its connection.
     fn fail(&mut self, error: &h2::Error) {
         let opened = !matches!(self.state, State::Opening(_));
-        let ended = Ended::by(error, self.cell.id, opened, &self.cell.shared);
+        let ended = Ended::by(error, self.held.id(), opened, self.held.shared());
         self.state = State::Ended(Err(ended));
-        self.cell.abandon();
+        self.held.abandon();
     }
 
     /// A message is too large or no message: the call ends here, and the server is told to stop.
@@ -235,7 +257,7 @@ impl Drop for RecvHalf {
     fn drop(&mut self) {
         // The last handle that goes resets the stream; then the slot comes back.
         self.state = State::Ended(Ok(()));
-        self.cell.abandon();
+        self.held.abandon();
     }
 }
 
@@ -248,7 +270,7 @@ impl fmt::Debug for RecvHalf {
             State::Ended(_) => "ended",
         };
         f.debug_struct("RecvHalf")
-            .field("stream", &self.cell.id)
+            .field("stream", &self.held.id())
             .field("state", &state)
             .finish_non_exhaustive()
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use highball_core::{MetadataMap, Status};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, Version};
 
 use super::OpenError;
 use super::shared::Shared;
@@ -30,10 +30,7 @@ pub struct RequestHead {
     pub max_receive_message: usize,
 }
 
-const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
-const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
-const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Room that is made for metadata in advance.
 const MOST_AT_ONCE: usize = 256;
@@ -80,29 +77,13 @@ impl RequestHead {
     }
 
     fn headers(self, shared: &Shared) -> (HeaderMap, PathAndQuery, Authority) {
-        let mut headers = match self.metadata.len() {
-            0 => shared.headers.clone(),
-            fields => {
-                // Room for keys: the values may be more than a map can have of these.
-                let room = shared.headers.len() + 1 + fields.min(MOST_AT_ONCE);
-                let mut headers = HeaderMap::with_capacity(room);
-                headers.extend(
-                    shared
-                        .headers
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.clone())),
-                );
-                headers
-            }
-        };
-        match self.timeout {
-            Some(left) => drop(headers.insert(TIMEOUT, shared.timeouts.value(left))),
-            None => drop(headers.remove(TIMEOUT)),
-        }
+        let mut headers = shared.same_headers.of(self.timeout);
         if self.previous_attempts > 0 {
             headers.insert(PREVIOUS_ATTEMPTS, self.previous_attempts.into());
         }
         if !self.metadata.is_empty() {
+            // Room for keys: the values may be more than a map can have of these.
+            headers.reserve(self.metadata.len().min(MOST_AT_ONCE));
             let mut metadata = self.metadata.into_wire();
             // Of a relay's own caller: how often it has tried says nothing of this call.
             metadata.remove(PREVIOUS_ATTEMPTS);
@@ -110,18 +91,6 @@ impl RequestHead {
         }
         (headers, self.path, self.authority)
     }
-}
-
-/// The headers that are the same in every call, for each to start with a copy: that is half the work of
-/// putting them in one by one. `grpc-timeout` has its place among them.
-pub(super) fn same_headers(user_agent: HeaderValue) -> HeaderMap {
-    let fields = [
-        (header::CONTENT_TYPE, CONTENT_TYPE),
-        (header::USER_AGENT, user_agent),
-        (header::TE, TRAILERS),
-        (TIMEOUT, HeaderValue::from_static("0n")),
-    ];
-    HeaderMap::from_iter(fields)
 }
 
 /// The size of `:method: POST`, `:scheme: https` and the names of `:path` and `:authority`, as header

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{ResponseFuture, SendRequest};
 use highball_core::{Address, Peer, Status};
+use http::Request;
 use http::uri::{Authority, Scheme};
-use http::{HeaderMap, Request};
 use tokio::sync::watch;
 
-use super::timeouts::Timeouts;
+use super::same_headers::SameHeaders;
 use super::{Closed, Lost, NotOpened, OpenError};
 use crate::credentials::ChannelCredentials;
 use crate::gate::StreamGate;
@@ -25,9 +25,7 @@ pub(super) struct Shared {
     /// Whom the server is asked for.
     pub(super) authority: Authority,
     pub(super) scheme: Scheme,
-    /// What the headers of every call start with.
-    pub(super) headers: HeaderMap,
-    pub(super) timeouts: Timeouts,
+    pub(super) same_headers: SameHeaders,
     pub(super) credentials: Arc<dyn ChannelCredentials>,
     /// The largest header list that is accepted.
     pub(super) max_header_list_size: u32,
@@ -55,7 +53,7 @@ pub(super) struct Parts {
     pub(super) peer: Peer,
     pub(super) authority: Authority,
     pub(super) scheme: Scheme,
-    pub(super) headers: HeaderMap,
+    pub(super) same_headers: SameHeaders,
     pub(super) credentials: Arc<dyn ChannelCredentials>,
     pub(super) max_header_list_size: u32,
     pub(super) last_stream_id: u32,
@@ -78,8 +76,7 @@ impl Shared {
             peer: parts.peer,
             authority: parts.authority,
             scheme: parts.scheme,
-            headers: parts.headers,
-            timeouts: Timeouts::default(),
+            same_headers: parts.same_headers,
             credentials: parts.credentials,
             max_header_list_size: parts.max_header_list_size,
             gate: StreamGate::new(parts.facts.max_concurrent_streams()),

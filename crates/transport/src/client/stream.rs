@@ -1,7 +1,8 @@
 //! What the two halves of a call share: h2's sending handle, and the slot.
 //!
 //! h2 resets a stream when its last handle is dropped, so the sending handle lives here and not in the
-//! sending half: whichever half ends the call can let go of it.
+//! sending half: whichever half ends the call can let go of it. A request that has left whole needs no sending
+//! half, and its stream is the receiving half's alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -15,6 +16,56 @@ use super::{SendStopped, Slot};
 /// The largest first message that is queued behind the headers without waiting for capacity, so that
 /// both leave in one write. Everything else waits.
 const FIRST_FLIGHT: usize = 16 * 1024;
+
+/// A stream, as the receiving half holds it.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// The request has been sent: there is no other half.
+    Alone {
+        shared: Arc<Shared>,
+        id: u32,
+        /// Gone when the call has ended.
+        open: Option<Open>,
+    },
+    WithSender(Arc<StreamCell>),
+}
+
+impl Held {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        match self {
+            Self::Alone { shared, .. } => shared,
+            Self::WithSender(cell) => &cell.shared,
+        }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        match self {
+            Self::Alone { id, .. } => *id,
+            Self::WithSender(cell) => cell.id,
+        }
+    }
+
+    /// The server's part is over. With `reason`, tells it to send nothing more; in any case tells it if it
+    /// still expects something from us. Frees the slot.
+    pub(super) fn end(&mut self, reason: Option<Reason>) {
+        match self {
+            Self::Alone { open, .. } => {
+                if let Some(open) = open.take() {
+                    open.end(reason);
+                }
+            }
+            Self::WithSender(cell) => cell.end(reason),
+        }
+    }
+
+    /// Nobody wants the answer. Lets go of the stream, which resets it unless it has ended.
+    pub(super) fn abandon(&mut self) {
+        match self {
+            Self::Alone { open, .. } => drop(open.take()),
+            Self::WithSender(cell) => cell.abandon(),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct StreamCell {
@@ -32,8 +83,9 @@ struct Sending {
     waiting: Option<Waker>,
 }
 
+/// h2's sending handle of a stream that has not ended.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     stream: SendStream<Bytes>,
     /// Nothing has been sent yet.
     is_fresh: bool,
@@ -44,17 +96,12 @@ struct Open {
 }
 
 impl StreamCell {
-    pub(super) fn new(slot: Slot, id: u32, stream: SendStream<Bytes>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, id: u32, open: Open) -> Self {
         Self {
-            shared: Arc::clone(&slot.shared),
+            shared,
             id,
             sending: Mutex::new(Sending {
-                open: Some(Open {
-                    stream,
-                    is_fresh: true,
-                    is_finished: false,
-                    _slot: slot,
-                }),
+                open: Some(open),
                 waiting: None,
             }),
         }
@@ -70,8 +117,7 @@ impl StreamCell {
         let mut sending = self.sending();
         let polled = match &mut sending.open {
             Some(open) if !open.is_finished => {
-                let window = self.shared.facts.initial_window_size() as usize;
-                open.poll_send(cx, framed, end, window.min(FIRST_FLIGHT))
+                open.poll_send(cx, framed, end, first_flight(&self.shared))
             }
             _ => Poll::Ready(Err(SendStopped)),
         };
@@ -114,28 +160,20 @@ impl StreamCell {
         Poll::Pending
     }
 
-    /// The server's part is over. With `reason`, tells it to send nothing more; in any case tells it if it
-    /// still expects something from us. Frees the slot.
-    pub(super) fn end(&self, reason: Option<Reason>) {
+    fn end(&self, reason: Option<Reason>) {
         let mut sending = self.sending();
-        let Some(mut open) = sending.open.take() else {
+        let Some(open) = sending.open.take() else {
             return;
         };
-        match reason {
-            Some(reason) => open.stream.send_reset(reason),
-            None if !open.is_finished => open.stream.send_reset(Reason::NO_ERROR),
-            None => {}
-        }
         let waiting = sending.waiting.take();
         drop(sending);
-        drop(open);
+        open.end(reason);
         if let Some(waiting) = waiting {
             waiting.wake();
         }
     }
 
-    /// Nobody wants the answer. Lets go of the stream, which resets it unless it has ended.
-    pub(super) fn abandon(&self) {
+    fn abandon(&self) {
         let mut sending = self.sending();
         let open = sending.open.take();
         let waiting = sending.waiting.take();
@@ -151,7 +189,40 @@ impl StreamCell {
     }
 }
 
+/// How long a first message may be that does not wait for capacity.
+fn first_flight(shared: &Shared) -> usize {
+    FIRST_FLIGHT.min(shared.facts.initial_window_size() as usize)
+}
+
 impl Open {
+    pub(super) fn new(stream: SendStream<Bytes>, slot: Slot) -> Self {
+        Self {
+            stream,
+            is_fresh: true,
+            is_finished: false,
+            _slot: slot,
+        }
+    }
+
+    /// Sends all of a request right behind its headers, if it need not wait; otherwise leaves it.
+    pub(super) fn send_whole(&mut self, framed: &mut Bytes, shared: &Shared) -> bool {
+        let fits = framed.len() <= first_flight(shared);
+        if fits {
+            self.is_fresh = false;
+            // An error says that the stream has ended, which the receiving half knows better.
+            let _ = self.send_data(std::mem::take(framed), true);
+        }
+        fits
+    }
+
+    fn end(mut self, reason: Option<Reason>) {
+        match reason {
+            Some(reason) => self.stream.send_reset(reason),
+            None if !self.is_finished => self.stream.send_reset(Reason::NO_ERROR),
+            None => {}
+        }
+    }
+
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,

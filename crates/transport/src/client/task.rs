@@ -32,7 +32,7 @@ use crate::tap::{Tap, TapHandle, WireEnd};
 /// How long what is left to write, or to read, may take once one direction has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How many turns of the scheduler a flush waits.
+/// How many turns of the scheduler a flush waits, unless it is for the only call there is.
 const EVERY_FLUSH: u8 = 1;
 
 /// The same for the first: the connection's owner takes a turn to let calls know of it, and they take the
@@ -138,9 +138,10 @@ impl ConnectionTask {
     }
 
     /// Writes what h2 has written, one turn of the scheduler later: calls that are ready to go meanwhile
-    /// leave in the same write.
+    /// leave in the same write. A call that is alone has no company to wait for.
     fn flush(&mut self, cx: &mut Context<'_>) {
-        if self.turns_to_flush > 0 && self.tap.has_unwritten() {
+        let is_alone = self.turns_to_flush == EVERY_FLUSH && self.shared.gate.held() == 1;
+        if self.turns_to_flush > 0 && !is_alone && self.tap.has_unwritten() {
             self.turns_to_flush -= 1;
             cx.waker().wake_by_ref();
         } else {

@@ -226,10 +226,12 @@ impl Facts {
         self.rare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn record_read(&self, now: Instant) {
-        let since = now.saturating_duration_since(self.created).as_micros();
-        let micros = u64::try_from(since).unwrap_or(u64::MAX);
+    /// Says how old the connection is by that time.
+    pub(super) fn record_read(&self, now: Instant) -> Duration {
+        let age = now.saturating_duration_since(self.created);
+        let micros = age.as_secs() * 1_000_000 + u64::from(age.subsec_micros());
         self.last_read.store(micros, Ordering::Relaxed);
+        age
     }
 
     /// The first SETTINGS without a limit means that there is none; later ones change what they name.

@@ -7,8 +7,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::scanner::{FrameHead, kind};
 
 /// The span over which frames are counted.
@@ -37,7 +35,8 @@ const WATCHED: usize = 64;
 /// Counts the frames of one peer.
 #[derive(Debug)]
 pub(super) struct FloodGuard {
-    since: Instant,
+    /// When the span began, by the age of the connection.
+    since: Duration,
     pings: u32,
     settings: u32,
     idle_frames: u32,
@@ -48,9 +47,9 @@ pub(super) struct FloodGuard {
 }
 
 impl FloodGuard {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            since: now,
+            since: Duration::ZERO,
             pings: 0,
             settings: 0,
             idle_frames: 0,
@@ -69,10 +68,10 @@ impl FloodGuard {
         self.idle_frames = self.idle_frames.saturating_sub(MADE_UP_FOR);
     }
 
-    /// Bytes have come at this time: a new span may have begun.
-    pub(super) fn read_at(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.since) >= SPAN {
-            self.since = now;
+    /// Bytes have come when the connection had this age: a new span may have begun.
+    pub(super) fn read_at(&mut self, age: Duration) {
+        if age.saturating_sub(self.since) >= SPAN {
+            self.since = age;
             (self.pings, self.settings, self.idle_frames, self.resets) = (0, 0, 0, 0);
         }
     }
@@ -132,7 +131,7 @@ mod tests {
 
     /// How many of a kind of frame pass within one span.
     fn passed(kind: u8, flags: u8) -> u32 {
-        let mut guard = FloodGuard::new(Instant::now());
+        let mut guard = FloodGuard::new();
         (0..100_000)
             .find(|_| guard.frame_in(head(kind, flags, 1)).is_err())
             .unwrap_or(u32::MAX)
@@ -154,7 +153,7 @@ mod tests {
 
     #[test]
     fn interim_headers_spread_over_streams_meet_a_limit_too() {
-        let mut guard = FloodGuard::new(Instant::now());
+        let mut guard = FloodGuard::new();
         let streams = [1, 129].into_iter().cycle().take(20_000);
         let refused = streams
             .filter(|id| guard.frame_in(head(kind::HEADERS, 0, *id)).is_err())
@@ -164,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_answers_our_data_is_never_over_a_limit() {
-        let mut guard = FloodGuard::new(Instant::now());
+        let mut guard = FloodGuard::new();
         for _ in 0..50_000 {
             guard.progress_out();
             for kind in [kind::PING, 8, 8] {
@@ -175,14 +174,14 @@ mod tests {
 
     #[test]
     fn a_new_span_counts_anew() {
-        let mut now = Instant::now();
-        let mut guard = FloodGuard::new(now);
+        let mut age = Duration::ZERO;
+        let mut guard = FloodGuard::new();
         for _ in 0..30 {
             for _ in 0..20 {
                 guard.frame_in(head(kind::SETTINGS, 0, 0)).unwrap();
             }
-            now += SPAN;
-            guard.read_at(now);
+            age += SPAN;
+            guard.read_at(age);
         }
     }
 }

@@ -22,6 +22,10 @@ const SMALL: usize = 4 * 1024;
 /// What a busy one reads at a time. One read then serves many frames.
 const LARGE: usize = 64 * 1024;
 
+/// A burst below this is that of a quiet connection. Far below what the large buffer is got for, lest a
+/// connection in between gets it and gives it back with every burst.
+const LITTLE: usize = SMALL / 4;
+
 /// How a TLS server begins to answer who does not speak TLS: with a record of type alert.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 
@@ -46,7 +50,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(role: Role, now: Instant) -> Self {
+    pub(super) fn new(role: Role) -> Self {
         Self {
             role,
             buffer: Vec::new(),
@@ -60,7 +64,7 @@ impl Incoming {
             opening: Vec::new(),
             is_first_frame: true,
             block: 0,
-            floods: FloodGuard::new(now),
+            floods: FloodGuard::new(),
         }
     }
 
@@ -113,9 +117,8 @@ impl Incoming {
         if count >= self.piece {
             self.piece = LARGE;
         }
-        let now = Instant::now();
-        facts.record_read(now);
-        self.floods.read_at(now);
+        let age = facts.record_read(Instant::now());
+        self.floods.read_at(age);
         if let Err(violation) = self.watch(count, facts) {
             facts.record_end(WireEnd::Violation(violation.clone()));
             let error = io::Error::new(io::ErrorKind::InvalidData, TapError(violation));
@@ -125,9 +128,10 @@ impl Incoming {
         Poll::Ready(Ok(()))
     }
 
-    /// The peer is quiet: after a burst of little, the large buffer is given back.
+    /// The peer is quiet: after a burst of little, the large buffer is given back. That nothing has come says
+    /// nothing: h2 looks for more each time it has something to write.
     fn settle(&mut self) {
-        if self.burst < SMALL && self.piece == LARGE {
+        if self.piece == LARGE && (1..LITTLE).contains(&self.burst) {
             self.piece = SMALL;
             self.buffer = Vec::new();
         }

@@ -93,14 +93,13 @@ struct Wire {
 
 /// Puts a tap on a byte stream.
 pub(crate) fn tap(io: BoxIo, role: Role) -> (Tap, TapHandle) {
-    let now = Instant::now();
     let shared = Arc::new(Shared {
         wire: Mutex::new(Wire {
             io,
-            incoming: Incoming::new(role, now),
+            incoming: Incoming::new(role),
             outgoing: Outgoing::new(role),
         }),
-        facts: Arc::new(Facts::new(now)),
+        facts: Arc::new(Facts::new(Instant::now())),
         turn: Turn::default(),
     });
     (Tap(Arc::clone(&shared)), TapHandle(shared))

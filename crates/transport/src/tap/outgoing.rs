@@ -21,6 +21,10 @@ const LIMIT: usize = 64 * 1024;
 /// What a quiet connection keeps to gather in.
 const QUIET: usize = 4 * 1024;
 
+/// Who writes less than this at a time is quiet. Far less than what is kept, lest a connection in between
+/// gets a larger buffer and gives it back with every write.
+const LITTLE: usize = QUIET / 4;
+
 #[derive(Debug)]
 pub(super) struct Outgoing {
     buffer: Vec<u8>,
@@ -88,6 +92,9 @@ impl Outgoing {
         watch: &mut Watch<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
+        if self.is_empty() {
+            return Poll::Ready(());
+        }
         while self.written < self.buffer.len() {
             let rest = &self.buffer[self.written..];
             let count = match ready!(Pin::new(&mut *io).poll_write(cx, rest)) {
@@ -113,7 +120,7 @@ impl Outgoing {
             }
         }
         self.written = 0;
-        if self.buffer.len() < QUIET && self.buffer.capacity() > QUIET {
+        if self.buffer.len() < LITTLE && self.buffer.capacity() > QUIET {
             self.buffer = Vec::with_capacity(QUIET);
         }
         self.buffer.clear();

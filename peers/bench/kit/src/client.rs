@@ -39,8 +39,7 @@ pub fn client<P: Peer>() -> ExitCode {
 
 async fn run<P: Peer>(options: ClientOptions) -> Result<String> {
     if let Some(calls) = options.calls {
-        let peer = P::connect(options.port).await?;
-        load::sequence(&peer, &load::request(&options), calls).await?;
+        count::<P>(calls, &options).await?;
         return Ok(format!("{{\"calls\":{calls}}}"));
     }
     if let Some(thing) = options.keep {
@@ -63,6 +62,26 @@ async fn run<P: Peer>(options: ClientOptions) -> Result<String> {
         }
     };
     measure(&options, &meter, failed).await
+}
+
+/// Makes `calls` calls and nothing else: one after the other, or as many at a time as the options say.
+async fn count<P: Peer>(calls: u64, options: &ClientOptions) -> Result<()> {
+    let peer = P::connect(options.port).await?;
+    let request = load::request(options);
+    let at_a_time = options.calls_in_flight as u64;
+    if at_a_time == 1 {
+        return load::sequence(&peer, &request, calls).await;
+    }
+    let mut tasks = FuturesUnordered::new();
+    for _ in 0..at_a_time {
+        let (peer, request) = (peer.clone(), request.clone());
+        let sequence = async move { load::sequence(&peer, &request, calls / at_a_time).await };
+        tasks.push(tokio::spawn(sequence));
+    }
+    while let Some(ended) = tasks.next().await {
+        ended??;
+    }
+    Ok(())
 }
 
 /// By how much the resident memory of both ends grows with each thing that is kept.

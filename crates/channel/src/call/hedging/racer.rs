@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use highball_core::MetadataMap;
-use highball_transport::client::{Ended, SendHalf};
+use highball_transport::client::{Connection, Ended, SendHalf};
 
 use crate::call::Call;
 use crate::call::attempt::{Attempt, Unopened};
@@ -47,7 +47,10 @@ pub(super) enum Event {
 impl Racer {
     /// Begins an attempt at `call` after `previous` others.
     pub(super) fn begin(call: Arc<Call>, previous: u32) -> Self {
-        let opening = Box::pin(async move { call.attempt_once(previous).await });
+        let opening = Box::pin(async move {
+            let mut open = Connection::open;
+            call.attempt_once(previous, &mut open).await
+        });
         Self {
             previous,
             state: State::Opening(opening),

@@ -1,0 +1,141 @@
+//! The headers that a connection's calls have in common: copied for each call, rather than put together.
+//!
+//! `grpc-timeout` is one of them. Calls that have not waited have their whole time-out left, so calls of a method
+//! say the same each time, and share a map that has it. HPACK makes one byte of a field that is in its
+//! table. But a value that never comes again would only push others out of there; it travels as a literal that
+//! is not to be kept, under a name that the table knows.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use highball_core::encode_timeout;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// How many time-outs are remembered; a program has few.
+const PLACES: usize = 8;
+
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
+const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+#[derive(Debug)]
+pub(super) struct SameHeaders {
+    /// Without `grpc-timeout`.
+    bare: HeaderMap,
+    /// The time-outs that were sent of late, each in the place that [`place_of`] says. Held for a look-up.
+    sent: Mutex<[Option<Sent>; PLACES]>,
+}
+
+#[derive(Debug)]
+struct Sent {
+    time: Duration,
+    /// Made when it comes for the second time.
+    headers: Option<HeaderMap>,
+}
+
+impl SameHeaders {
+    pub(super) fn new(user_agent: HeaderValue) -> Self {
+        let fields = [
+            (header::CONTENT_TYPE, CONTENT_TYPE),
+            (header::USER_AGENT, user_agent),
+            (header::TE, TRAILERS),
+        ];
+        Self {
+            bare: HeaderMap::from_iter(fields),
+            sent: Mutex::default(),
+        }
+    }
+
+    /// The headers of a call with so much time left, or without a deadline.
+    pub(super) fn of(&self, left: Option<Duration>) -> HeaderMap {
+        let Some(left) = left else {
+            return self.bare.clone();
+        };
+        let mut places = self.places();
+        let place = &mut places[place_of(left)];
+        match place {
+            Some(sent) if sent.time == left => sent
+                .headers
+                .get_or_insert_with(|| self.with(encode_timeout(left)))
+                .clone(),
+            _ => {
+                // The first is kept in HPACK's table, if only for its name.
+                let is_first = place.is_none();
+                *place = Some(Sent {
+                    time: left,
+                    headers: None,
+                });
+                drop(places);
+                let mut value = encode_timeout(left);
+                value.set_sensitive(!is_first);
+                self.with(value)
+            }
+        }
+    }
+
+    fn with(&self, timeout: HeaderValue) -> HeaderMap {
+        let mut headers = self.bare.clone();
+        headers.insert(TIMEOUT, timeout);
+        headers
+    }
+
+    fn places(&self) -> MutexGuard<'_, [Option<Sent>; PLACES]> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Spreads what people write: whole seconds, and a few hundred milliseconds.
+fn place_of(time: Duration) -> usize {
+    (time.as_secs() as usize).wrapping_add(time.subsec_millis() as usize) % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn same_headers() -> SameHeaders {
+        SameHeaders::new(HeaderValue::from_static("test/1"))
+    }
+
+    /// The `grpc-timeout` of a call with so much time left.
+    fn timeout(same: &SameHeaders, left: Duration) -> HeaderValue {
+        same.of(Some(left)).remove(TIMEOUT).unwrap()
+    }
+
+    #[test]
+    fn every_call_says_what_it_is_and_what_it_takes() {
+        let same = same_headers();
+        for left in [None, Some(MINUTE), Some(MINUTE), None] {
+            let headers = same.of(left);
+            assert_eq!(headers[header::CONTENT_TYPE], "application/grpc");
+            assert_eq!(headers[header::USER_AGENT], "test/1");
+            assert_eq!(headers[header::TE], "trailers");
+            assert_eq!(headers.contains_key(TIMEOUT), left.is_some());
+        }
+    }
+
+    #[test]
+    fn a_timeout_that_comes_again_is_one_for_hpacks_table() {
+        let same = same_headers();
+        for _ in 0..3 {
+            let value = timeout(&same, MINUTE);
+            assert_eq!(value, "60000000u");
+            assert!(!value.is_sensitive());
+        }
+    }
+
+    #[test]
+    fn timeouts_that_do_not_come_again_stay_out_of_hpacks_table() {
+        let same = same_headers();
+        let kept = (1..=1000)
+            .map(|micros| timeout(&same, MINUTE - Duration::from_micros(micros)))
+            .filter(|value| !value.is_sensitive())
+            .count();
+        assert_eq!(kept, 1, "the first brings the name");
+        let neighbour = Duration::from_secs(58);
+        assert!(timeout(&same, neighbour).is_sensitive());
+        assert!(!timeout(&same, neighbour).is_sensitive());
+    }
+}
