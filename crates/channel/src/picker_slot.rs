@@ -26,7 +26,7 @@ use highball_subchannel::Link;
 use highball_transport::client::Connection;
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{Deadline, Unopened};
+use crate::call::{Timer, Unopened};
 use crate::driver::panicked;
 use crate::service_config::MethodConfigs;
 
@@ -111,6 +111,11 @@ impl PickerSlot {
         self.0.load_full()
     }
 
+    /// What holds for each method, once there has been a resolution.
+    pub(crate) fn methods(&self) -> Option<Arc<MethodConfigs>> {
+        self.0.load().methods.clone()
+    }
+
     /// Waits for the first resolution and returns what it says of the methods.
     pub(crate) async fn resolved(&self) -> Arc<MethodConfigs> {
         loop {
@@ -127,7 +132,7 @@ impl PickerSlot {
         &self,
         call: &CallInfo<'_>,
         wait_for_ready: bool,
-        deadline: Deadline,
+        timer: &mut Timer<'_>,
     ) -> Result<Picked, Unopened> {
         let mut latest_error = None;
         loop {
@@ -160,7 +165,7 @@ impl PickerSlot {
             }
             let waiting = || waiting_to_be_ready(latest_error.as_ref());
             let superseded = pin!(generation.superseded());
-            let waited = deadline.limit(superseded, waiting).await;
+            let waited = timer.limit(superseded, waiting).await;
             waited.map_err(Unopened::Over)?;
         }
     }
@@ -207,6 +212,7 @@ mod tests {
     use highball_balancer::FailPicker;
 
     use super::*;
+    use crate::call::Deadline;
 
     /// Counts how often it is asked, and has every call wait.
     #[derive(Debug, Default)]
@@ -227,7 +233,9 @@ mod tests {
         let metadata = MetadataMap::new();
         let deadline = Deadline::after(Some(Duration::from_secs(10)));
         let call = CallInfo::new("/a.B/C", &metadata);
-        slot.pick(&call, wait_for_ready, deadline)
+        let alarm = pin!(None);
+        let mut timer = Timer::new(deadline, alarm);
+        slot.pick(&call, wait_for_ready, &mut timer)
             .await
             .expect_err("there is no connection")
     }

@@ -55,6 +55,12 @@ impl StreamGate {
         }
     }
 
+    /// Takes a slot that is free, if nobody waits for it.
+    pub(crate) fn try_enter(&self) -> bool {
+        let mut line = self.line();
+        !line.is_closed && line.step_in()
+    }
+
     /// Waits for a slot. Cancel-safe: a slot that nobody waits for any more goes to the next in line.
     pub(crate) fn enter(&self) -> Enter<'_> {
         Enter {
@@ -129,9 +135,17 @@ impl Line {
     }
 
     /// Somebody comes: in at once if there is a slot and nobody waits for it.
-    fn come(&mut self, cx: &Context<'_>) -> Result<(), u64> {
-        if self.waiting.is_empty() && self.free() > 0 {
+    fn step_in(&mut self) -> bool {
+        let is_in = self.waiting.is_empty() && self.free() > 0;
+        if is_in {
             self.held += 1;
+        }
+        is_in
+    }
+
+    /// Somebody comes who waits if need be, with this ticket.
+    fn come(&mut self, cx: &Context<'_>) -> Result<(), u64> {
+        if self.step_in() {
             return Ok(());
         }
         let ticket = self.next_ticket;

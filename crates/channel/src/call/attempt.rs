@@ -7,7 +7,7 @@ use highball_core::{Code, MetadataMap, Status};
 use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, Slot};
 
 use super::retry::Retrying;
-use super::{Call, Deadline};
+use super::{Call, Deadline, Timer};
 use crate::call_credentials::RequestInfo;
 use crate::picker_slot::Picked;
 
@@ -51,15 +51,16 @@ impl Call {
     pub(super) async fn attempt<S>(
         &self,
         retrying: &mut Retrying,
+        timer: &mut Timer<'_>,
         mut open: impl Open<S>,
     ) -> Result<(S, Attempt), Status> {
         loop {
             let previous = retrying.previous_attempts();
-            match self.attempt_once(previous, &mut open).await {
+            match self.attempt_once(previous, timer, &mut open).await {
                 Ok(opened) => return Ok(opened),
                 Err(Unopened::Over(status)) => return Err(status),
                 Err(Unopened::Failed(status)) => {
-                    Box::pin(self.again(retrying.failed(status))).await?;
+                    Box::pin(self.again(retrying.failed(status), timer)).await?;
                 }
             }
         }
@@ -69,18 +70,19 @@ impl Call {
     pub(super) async fn attempt_once<S>(
         &self,
         previous: u32,
+        timer: &mut Timer<'_>,
         open: &mut impl Open<S>,
     ) -> Result<(S, Attempt), Unopened> {
         let info = CallInfo::new(self.method.path(), &self.metadata);
         let pickers = self.channel.slot();
         loop {
-            let mut picked = pickers
-                .pick(&info, self.wait_for_ready, self.deadline)
-                .await?;
-            if let Some((slot, credentials)) = self.admission(&mut picked).await? {
+            let mut picked = pickers.pick(&info, self.wait_for_ready, timer).await?;
+            if let Some((slot, credentials)) = self.admission(&mut picked, timer).await? {
+                let metadata = picked.metadata.as_deref();
                 let mut head = self
-                    .head(&picked.connection, credentials, picked.metadata.as_deref())
+                    .head(&picked.connection, credentials, metadata)
                     .map_err(Unopened::Over)?;
+                head.timeout = timer.remaining();
                 head.previous_attempts = previous;
                 let finish = Finish(picked.done.take());
                 match open(&picked.connection, slot, head) {
@@ -100,7 +102,7 @@ impl Call {
             // The connection takes no more streams; the picker that knows is on its way.
             let waiting = || "waiting for a connection that takes new streams".to_owned();
             let superseded = pin!(picked.generation.superseded());
-            let waited = self.deadline.limit(superseded, waiting).await;
+            let waited = timer.limit(superseded, waiting).await;
             waited.map_err(Unopened::Over)?;
         }
     }
@@ -110,11 +112,12 @@ impl Call {
     async fn admission(
         &self,
         picked: &mut Picked,
+        timer: &mut Timer<'_>,
     ) -> Result<Option<(Slot, Option<MetadataMap>)>, Unopened> {
         let connection = &picked.connection;
         let credentials = match self.has_credentials() {
             false => None,
-            true => match Box::pin(self.credentials(connection)).await {
+            true => match Box::pin(self.credentials(connection, timer)).await {
                 Ok(metadata) => Some(metadata),
                 Err(status) => {
                     let finish = Finish(picked.done.take());
@@ -122,6 +125,9 @@ impl Call {
                 }
             },
         };
+        if let Some(slot) = connection.free_slot() {
+            return Ok(Some((slot, credentials)));
+        }
         let waiting = || {
             format!(
                 "waiting for a stream on the connection to {}",
@@ -129,7 +135,7 @@ impl Call {
             )
         };
         let slot = pin!(connection.slot());
-        let slot = self.deadline.limit(slot, waiting).await;
+        let slot = timer.limit(slot, waiting).await;
         let slot = slot.map_err(Unopened::Over)?;
         Ok(slot.ok().map(|slot| (slot, credentials)))
     }
@@ -146,7 +152,6 @@ impl Call {
         }
         let authority = authority.unwrap_or(connection.authority()).clone();
         let mut head = RequestHead::new(authority, self.method.path_and_query().clone());
-        head.timeout = self.deadline.remaining();
         head.max_receive_message = self.max_response_bytes;
         head.metadata = self.metadata.clone();
         if let Some(mut metadata) = credentials {
@@ -166,7 +171,11 @@ impl Call {
     }
 
     /// What the credentials of the channel, then those of the call add to its metadata.
-    async fn credentials(&self, connection: &Connection) -> Result<MetadataMap, Status> {
+    async fn credentials(
+        &self,
+        connection: &Connection,
+        timer: &mut Timer<'_>,
+    ) -> Result<MetadataMap, Status> {
         let authority = self.authority.as_ref().unwrap_or(connection.authority());
         let info = RequestInfo::new(authority.as_str(), self.method.path(), connection.peer());
         let mut metadata = MetadataMap::new();
@@ -178,7 +187,7 @@ impl Call {
         {
             let waiting = || "waiting for call credentials".to_owned();
             let fetched = pin!(credentials.metadata(&info));
-            metadata.merge(self.deadline.limit(fetched, waiting).await??);
+            metadata.merge(timer.limit(fetched, waiting).await??);
         }
         Ok(metadata)
     }

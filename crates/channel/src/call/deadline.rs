@@ -9,8 +9,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use highball_core::Status;
-use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, sleep_until};
+use tokio::task::coop::{Unconstrained, unconstrained};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A point in time, or none.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ struct Limit {
     at: Instant,
     /// How far away that was at first.
     whole: Duration,
+    /// Nothing has been waited for since.
+    is_new: bool,
 }
 
 impl Deadline {
@@ -28,7 +30,19 @@ impl Deadline {
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
         Self(timeout.and_then(|whole| {
             let at = Instant::now().checked_add(whole)?;
-            Some(Limit { at, whole })
+            Some(Limit {
+                at,
+                whole,
+                is_new: true,
+            })
+        }))
+    }
+
+    /// The same, once something has been waited for: time has passed.
+    pub(crate) fn after_waiting(self) -> Self {
+        Self(self.0.map(|limit| Limit {
+            is_new: false,
+            ..limit
         }))
     }
 
@@ -43,9 +57,9 @@ impl Deadline {
 
     /// The same, later by so much.
     pub(crate) fn later(self, by: Duration) -> Self {
-        Self(self.0.and_then(|Limit { at, whole }| {
-            let at = at.checked_add(by)?;
-            Some(Limit { at, whole })
+        Self(self.0.and_then(|limit| {
+            let at = limit.at.checked_add(by)?;
+            Some(Limit { at, ..limit })
         }))
     }
 
@@ -54,10 +68,48 @@ impl Deadline {
         self.0.map(|limit| limit.at)
     }
 
+    /// Whether it has passed.
+    pub(crate) fn has_passed(self) -> bool {
+        self.instant().is_some_and(|at| at <= Instant::now())
+    }
+
+    /// The output of `future`, or DEADLINE_EXCEEDED naming the `stage` that was cut short. For a stage by itself:
+    /// see [`Timer`].
+    pub(crate) async fn limit<F: Future>(
+        self,
+        future: Pin<&mut F>,
+        stage: impl FnOnce() -> String,
+    ) -> Result<F::Output, Status> {
+        Timer::new(self, pin!(None)).limit(future, stage).await
+    }
+}
+
+/// What rings at a deadline. Wherever it is polled: a stage that has used up its task's turn must not keep it
+/// from being heard.
+pub(crate) type Alarm = Option<Unconstrained<Sleep>>;
+
+/// Limits the stages of a call, which come one after the other.
+///
+/// Most stages take no time at all: the first that has to wait sets the alarm, and it stays set for those
+/// that follow.
+pub(crate) struct Timer<'a> {
+    deadline: Deadline,
+    alarm: Pin<&'a mut Alarm>,
+}
+
+impl<'a> Timer<'a> {
+    /// A timer for `deadline`, with room for its alarm.
+    pub(crate) fn new(deadline: Deadline, alarm: Pin<&'a mut Alarm>) -> Self {
+        Self { deadline, alarm }
+    }
+
     /// How much time is left, to tell the server; zero if it has passed. As long as less than a thousandth
     /// has, that is the whole time-out: calls that do not wait say the same, which HPACK makes one byte of.
-    pub(crate) fn remaining(self) -> Option<Duration> {
-        self.0.map(|Limit { at, whole }| {
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline.0.map(|Limit { at, whole, is_new }| {
+            if is_new && self.alarm.is_none() {
+                return whole;
+            }
             let left = at.saturating_duration_since(Instant::now());
             match whole.saturating_sub(left).saturating_mul(1000) < whole {
                 true => whole,
@@ -66,30 +118,23 @@ impl Deadline {
         })
     }
 
-    /// Whether it has passed.
-    pub(crate) fn has_passed(self) -> bool {
-        self.instant().is_some_and(|at| at <= Instant::now())
-    }
-
     /// The output of `future`, or DEADLINE_EXCEEDED naming the `stage` that was cut short.
     ///
     /// The future stays where the caller has pinned it: handed over, it would be copied twice.
     pub(crate) async fn limit<F: Future>(
-        self,
+        &mut self,
         mut future: Pin<&mut F>,
         stage: impl FnOnce() -> String,
     ) -> Result<F::Output, Status> {
-        let Some(deadline) = self.instant() else {
+        let Some(deadline) = self.deadline.instant() else {
             return Ok(future.await);
         };
-        // Most stages take no time at all: only one that has to wait pays for a timer.
-        let mut alarm = pin!(None);
+        let alarm = &mut self.alarm;
         let output = poll_fn(|cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
             if alarm.is_none() {
-                // A stage that has used up the task's turn must not keep its alarm from being heard.
                 alarm.set(Some(unconstrained(sleep_until(deadline))));
             }
             let rung = alarm.as_mut().as_pin_mut().map(|alarm| alarm.poll(cx));
@@ -109,6 +154,30 @@ mod tests {
     use tokio::task::coop;
 
     use super::*;
+
+    impl Deadline {
+        fn remaining_now(self) -> Option<Duration> {
+            Timer::new(self.after_waiting(), pin!(None)).remaining()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_alarm_serves_all_stages_of_a_call() {
+        let started = Instant::now();
+        let second = Duration::from_secs(1);
+        let alarm = pin!(None);
+        let mut timer = Timer::new(Deadline::after(Some(second)), alarm);
+        assert_eq!(timer.remaining(), Some(second));
+        let first = pin!(tokio::time::sleep(second / 4));
+        timer.limit(first, || "first".into()).await.unwrap();
+        assert_eq!(timer.remaining(), Some(second * 3 / 4));
+        let at_once = pin!(std::future::ready(()));
+        timer.limit(at_once, || "second".into()).await.unwrap();
+        let never = pin!(std::future::pending::<()>());
+        let status = timer.limit(never, || "third".into()).await.unwrap_err();
+        assert!(status.message().ends_with("third"), "{status}");
+        assert_eq!(started.elapsed(), second);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_status_names_the_stage_that_was_cut_short() {
@@ -148,7 +217,7 @@ mod tests {
             let seconds = |n: Option<u64>| n.map(Duration::from_secs);
             Deadline::after(seconds(one))
                 .or_after(seconds(other))
-                .remaining()
+                .remaining_now()
                 .map(|d| d.as_secs())
         };
         assert_eq!(remaining(Some(1), Some(2)), Some(1));
@@ -160,7 +229,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_has_not_waited_has_all_of_its_time() {
         let deadline = Deadline::after(Some(Duration::from_secs(1)));
-        let remaining = || deadline.remaining().unwrap();
+        let remaining = || deadline.remaining_now().unwrap();
         tokio::time::advance(Duration::from_micros(999)).await;
         assert_eq!(remaining(), Duration::from_secs(1));
         tokio::time::advance(Duration::from_micros(1)).await;

@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -26,7 +26,7 @@ use super::attempt::{Attempt, receiving_from, status_of};
 use super::hedging::{self, Won};
 use super::outgoing::Outgoing;
 use super::retry::{Retrying, Verdict};
-use super::{Call, deadline};
+use super::{Call, Timer, deadline};
 
 /// How many messages are handed out one after the other before the clock is looked at. What came before the
 /// deadline is handed out after it, but a server that does not stop must not hold a call beyond it.
@@ -264,8 +264,11 @@ impl Incoming {
         }
         let (call, mut retrying) = (self.call.clone(), std::mem::take(&mut self.retrying));
         self.state = State::Opening(Box::pin(async move {
-            call.again(verdict).await?;
-            let (half, attempt) = call.attempt(&mut retrying, Connection::open).await?;
+            let alarm = pin!(None);
+            let mut timer = Timer::new(call.deadline.after_waiting(), alarm);
+            call.again(verdict, &mut timer).await?;
+            let opening = call.attempt(&mut retrying, &mut timer, Connection::open);
+            let (half, attempt) = opening.await?;
             Ok(Reopened {
                 half,
                 attempt,

@@ -45,7 +45,8 @@ impl InterceptedCall<'_> {
         &self,
         request: Request<AnyMessage>,
     ) -> Result<Response<AnyMessage>, Status> {
-        let deadline = self.deadline.or_after(request.options().timeout);
+        let timeout = request.options().timeout;
+        let deadline = self.deadline.after_waiting().or_after(timeout);
         let exchange = unary::exchange(self.channel, self.method, request, deadline);
         let response: Response<Payload> = exchange.await?;
         response.try_map(|payload| (self.decode)(payload.0))
@@ -55,7 +56,8 @@ impl InterceptedCall<'_> {
         &self,
         request: Request<MessageStream>,
     ) -> Result<AnyStreaming, Status> {
-        let deadline = self.deadline.or_after(request.options().timeout);
+        let timeout = request.options().timeout;
+        let deadline = self.deadline.after_waiting().or_after(timeout);
         let incoming = open_stream(self.channel, self.method, request, deadline).await?;
         Ok(AnyStreaming::new(incoming, self.decode))
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   interceptors        if there are any, boxed
-//!   Call::start         count it in, wait for the first resolution, settle options and deadline
+//!   Call::begin         count it in, wait for the first resolution, settle options and deadline
 //!     └─ Call::attempt  pick ─ stream slot ─ open, again for as long as nothing has left this machine
 //!          └─ unary:      send, receive one reply          on the caller's task, nothing boxed
 //!             streaming:  Streaming receives; a Pump sends what the application streams
@@ -42,12 +42,12 @@ use tokio::time::sleep;
 
 use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
-use crate::service_config::{HedgingPolicy, MethodConfig, RetryPolicy};
+use crate::service_config::{HedgingPolicy, MethodConfig, MethodConfigs, RetryPolicy};
 use retry::{Retrying, Verdict};
 
 pub use any_streaming::{AnyStreaming, ResponseListener};
 pub(crate) use attempt::Unopened;
-pub(crate) use deadline::Deadline;
+pub(crate) use deadline::{Deadline, Timer};
 pub(crate) use intercepted::InterceptedCall;
 pub use method::Method;
 pub(crate) use replay::ReplayBudget;
@@ -99,20 +99,85 @@ impl Attempts {
 }
 
 impl Call {
-    /// Begins a call: waits for the first resolution, then settles what holds for it.
-    async fn start(
-        channel: &Arc<Handle>,
+    /// Begins a call, and waits for the first resolution.
+    async fn begin(channel: &Arc<Handle>, deadline: Deadline) -> Result<Begun, Status> {
+        let active = ActiveCall::begin(channel);
+        let slot = channel.slot();
+        if let Some(methods) = slot.methods() {
+            return Ok(Begun {
+                channel: active,
+                deadline,
+                methods,
+            });
+        }
+        let resolving = || format!("waiting for the name resolution of {}", channel.target());
+        let methods = deadline.limit(pin!(slot.resolved()), resolving).await?;
+        Ok(Begun {
+            channel: active,
+            deadline: deadline.after_waiting(),
+            methods,
+        })
+    }
+
+    /// What decides about the call's attempts.
+    fn retrying(&self) -> Retrying {
+        match &self.attempts {
+            Attempts::One | Attempts::Hedged(_) => Retrying::default(),
+            Attempts::Retried(policy) => {
+                let cap = self.channel.max_attempts();
+                Retrying::with_policy(policy.clone(), cap, self.throttle.clone())
+            }
+        }
+    }
+
+    /// Waits as long as the verdict on an attempt says, if there is to be another. A channel that is closed
+    /// meanwhile is not waited for: the next attempt finds that out.
+    async fn again(&self, verdict: Verdict, timer: &mut Timer<'_>) -> Result<(), Status> {
+        let delay = match verdict {
+            Verdict::Over(status) => return Err(status),
+            Verdict::Again(Duration::ZERO) => return Ok(()),
+            Verdict::Again(delay) => delay,
+        };
+        let waiting = || "waiting to try again".to_owned();
+        let waited = pin!(async {
+            tokio::select! {
+                () = sleep(delay) => (),
+                () = self.channel.closed() => (),
+            }
+        });
+        timer.limit(waited, waiting).await
+    }
+
+    /// The call has ended well.
+    fn succeeded(&self) {
+        if let Some(throttle) = &self.throttle {
+            throttle.succeeded();
+        }
+    }
+}
+
+/// A call that has been counted in, and whose channel knows what holds for its methods.
+struct Begun {
+    channel: ActiveCall,
+    deadline: Deadline,
+    methods: Arc<MethodConfigs>,
+}
+
+impl Begun {
+    /// Settles what holds for the call.
+    fn settle(
+        self,
         method: &Method,
         metadata: MetadataMap,
         options: CallOptions,
-        deadline: Deadline,
-    ) -> Result<Self, Status> {
-        let active = ActiveCall::begin(channel);
-        let resolving = || format!("waiting for the name resolution of {}", channel.target());
-        let resolved = pin!(channel.slot().resolved());
-        let methods = deadline.limit(resolved, resolving).await?;
+    ) -> Result<Call, Status> {
+        let Self {
+            channel,
+            deadline,
+            methods,
+        } = self;
         let config = methods.find(method.path());
-        Ok(Self {
+        Ok(Call {
             method: method.clone(),
             metadata,
             authority: options.authority.map(authority).transpose()?,
@@ -134,44 +199,8 @@ impl Call {
                 false => Attempts::One,
             },
             throttle: methods.throttle().cloned(),
-            channel: active,
+            channel,
         })
-    }
-
-    /// What decides about the call's attempts.
-    fn retrying(&self) -> Retrying {
-        match &self.attempts {
-            Attempts::One | Attempts::Hedged(_) => Retrying::default(),
-            Attempts::Retried(policy) => {
-                let cap = self.channel.max_attempts();
-                Retrying::with_policy(policy.clone(), cap, self.throttle.clone())
-            }
-        }
-    }
-
-    /// Waits as long as the verdict on an attempt says, if there is to be another. A channel that is closed
-    /// meanwhile is not waited for: the next attempt finds that out.
-    async fn again(&self, verdict: Verdict) -> Result<(), Status> {
-        let delay = match verdict {
-            Verdict::Over(status) => return Err(status),
-            Verdict::Again(Duration::ZERO) => return Ok(()),
-            Verdict::Again(delay) => delay,
-        };
-        let waiting = || "waiting to try again".to_owned();
-        let waited = pin!(async {
-            tokio::select! {
-                () = sleep(delay) => (),
-                () = self.channel.closed() => (),
-            }
-        });
-        self.deadline.limit(waited, waiting).await
-    }
-
-    /// The call has ended well.
-    fn succeeded(&self) {
-        if let Some(throttle) = &self.throttle {
-            throttle.succeeded();
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -19,7 +19,7 @@ use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::replay::Replay;
 use super::violation::Violation;
-use super::{Attempts, Call, Deadline, Method, Request, codec, intercepted};
+use super::{Attempts, Call, Deadline, Method, Request, Timer, codec, intercepted};
 use crate::channel::Handle;
 use crate::interceptor::MessageStream;
 use crate::service_config::HedgingPolicy;
@@ -152,7 +152,8 @@ where
     }
     let (message, metadata, options) = request.into_parts();
     let deadline = Deadline::after(options.timeout);
-    let call = Call::start(channel, method, metadata, options, deadline).await?;
+    let begun = Call::begin(channel, deadline).await?;
+    let call = begun.settle(method, metadata, options)?;
     let framed = codec::encode(&message, call.max_request_bytes)?;
     let incoming = open(call, Once(Some(Ok(framed)))).await?;
     Ok(Streaming::of(Source::Wire(incoming)))
@@ -250,7 +251,8 @@ where
     S: Stream<Item: Message> + Send + 'static,
 {
     let (messages, metadata, options) = request.into_parts();
-    let call = Call::start(channel, method, metadata, options, deadline).await?;
+    let begun = Call::begin(channel, deadline).await?;
+    let call = begun.settle(method, metadata, options)?;
     let limit = call.max_request_bytes;
     open(
         call,
@@ -272,7 +274,11 @@ where
         return Box::pin(call.hedge(policy, Box::pin(messages), limit)).await;
     }
     let mut retrying = call.retrying();
-    let opened = call.attempt(&mut retrying, Connection::open).await?;
+    let alarm = pin!(None);
+    let mut timer = Timer::new(call.deadline, alarm);
+    let opened = call
+        .attempt(&mut retrying, &mut timer, Connection::open)
+        .await?;
     let replay = Replay::new(call.max_replay_bytes, call.channel.replay_budget());
     let outgoing = Outgoing::pump(messages, replay);
     Ok(Incoming::new(Arc::new(call), opened, retrying, outgoing))

@@ -12,7 +12,7 @@ use prost::Message;
 use super::attempt::{receiving_from, status_of};
 use super::streaming::hedged_unary;
 use super::violation::Violation;
-use super::{Attempts, Call, Deadline, Method, Request, codec, intercepted};
+use super::{Attempts, Call, Deadline, Method, Request, Timer, codec, intercepted};
 use crate::channel::Handle;
 
 /// What a server answered.
@@ -51,7 +51,8 @@ where
     Resp: Message + Default + 'static,
 {
     let (message, metadata, options) = request.into_parts();
-    let call = Call::start(channel, method, metadata, options, deadline).await?;
+    let begun = Call::begin(channel, deadline).await?;
+    let call = begun.settle(method, metadata, options)?;
     match &call.attempts {
         Attempts::One | Attempts::Retried(_) => call.exchange(&message).await,
         Attempts::Hedged(policy) => {
@@ -91,10 +92,12 @@ impl Call {
         Resp: Message + Default,
     {
         let mut retrying = self.retrying();
+        let alarm = pin!(None);
+        let mut timer = Timer::new(self.deadline, alarm);
         loop {
             let mut framed = codec::encode(message, self.max_request_bytes)?;
             let (send, mut attempt) = self
-                .attempt(&mut retrying, |connection, slot, head| {
+                .attempt(&mut retrying, &mut timer, |connection, slot, head| {
                     connection.open_with(slot, head, &mut framed)
                 })
                 .await?;
@@ -108,7 +111,7 @@ impl Call {
                 let reply = pin!(reply(&mut attempt.receive));
                 let exchange = pin!(alongside(sending, reply));
                 let receiving = || receiving_from(&attempt.connection);
-                self.deadline.limit(exchange, receiving).await
+                timer.limit(exchange, receiving).await
             };
             let status = match received {
                 Ok(Ok(reply)) => match codec::decode(reply.payload) {
@@ -127,7 +130,7 @@ impl Call {
                     let status = status_of(ended, self.deadline);
                     attempt.failed(&status);
                     let verdict = retrying.ended(status, processed);
-                    Box::pin(self.again(verdict)).await?;
+                    Box::pin(self.again(verdict, &mut timer)).await?;
                     continue;
                 }
                 Ok(Err(Failure::Ended(ended))) => status_of(ended, self.deadline),

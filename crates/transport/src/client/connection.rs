@@ -107,6 +107,14 @@ impl Connection {
         self.0.shared.gate.held()
     }
 
+    /// The right to open a stream, if there is one that nobody waits for: see [`slot`](Self::slot).
+    pub fn free_slot(&self) -> Option<Slot> {
+        let shared = &self.0.shared;
+        shared.gate.try_enter().then(|| Slot {
+            shared: Arc::clone(shared),
+        })
+    }
+
     /// Waits for the right to open a stream: the server limits how many are open at a time.
     ///
     /// First come, first served. Cancel-safe.

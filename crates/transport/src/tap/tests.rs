@@ -256,3 +256,80 @@ proptest! {
         });
     }
 }
+
+/// A byte stream that counts how often it is asked for more.
+struct Asked {
+    io: BoxIo,
+    times: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl AsyncRead for Asked {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.io).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Asked {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+impl crate::Io for Asked {
+    fn peer(&self) -> highball_core::Address {
+        self.io.peer()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_stream_that_has_nothing_is_not_asked_again_before_it_rings() {
+    let network = MemoryNetwork::new();
+    let mut listener: MemoryListener = network.listen("a");
+    let near = network.connect(&"a".into()).await.unwrap();
+    let times = Arc::default();
+    let asked = Asked {
+        io: near,
+        times: Arc::clone(&times),
+    };
+    let (mut tap, _handle) = tap(Box::new(asked), Role::Client);
+    let mut peer = listener.accept().await.unwrap();
+    let reader = tokio::spawn(async move {
+        let mut bytes = vec![0; 3 * SETTINGS.len()];
+        // Looks again and again, as h2 does when it has something to write.
+        let mut reading = std::pin::pin!(tap.read_exact(&mut bytes));
+        let mut looks = tokio::time::interval(Duration::from_millis(1));
+        loop {
+            tokio::select! {
+                biased;
+                read = &mut reading => break read.unwrap(),
+                _ = looks.tick() => {}
+            }
+        }
+    });
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        peer.write_all(&SETTINGS).await.unwrap();
+    }
+    // It is woken, and does not only happen to look.
+    tokio::task::yield_now().await;
+    assert_eq!(reader.await.unwrap(), 3 * SETTINGS.len());
+    let times = times.load(Ordering::Relaxed);
+    assert!(times <= 6, "asked {times} times");
+}

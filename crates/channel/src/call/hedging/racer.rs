@@ -1,5 +1,6 @@
 //! One attempt of a race: from the search for a connection to the first word of the server.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -8,8 +9,8 @@ use futures_core::future::BoxFuture;
 use highball_core::MetadataMap;
 use highball_transport::client::{Connection, Ended, SendHalf};
 
-use crate::call::Call;
 use crate::call::attempt::{Attempt, Unopened};
+use crate::call::{Call, Timer};
 
 /// An attempt that has not been answered. Dropping it cancels it: RST_STREAM(CANCEL).
 pub(super) struct Racer {
@@ -48,8 +49,10 @@ impl Racer {
     /// Begins an attempt at `call` after `previous` others.
     pub(super) fn begin(call: Arc<Call>, previous: u32) -> Self {
         let opening = Box::pin(async move {
+            let alarm = pin!(None);
+            let mut timer = Timer::new(call.deadline.after_waiting(), alarm);
             let mut open = Connection::open;
-            call.attempt_once(previous, &mut open).await
+            call.attempt_once(previous, &mut timer, &mut open).await
         });
         Self {
             previous,
