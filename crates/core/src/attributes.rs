@@ -28,9 +28,14 @@ impl Attributes {
     /// These facts and one more, which replaces an earlier one of its type.
     #[must_use]
     pub fn with<T: Any + PartialEq + fmt::Debug + Send + Sync>(mut self, fact: T) -> Self {
+        self.insert(fact);
+        self
+    }
+
+    /// Adds a fact, which replaces an earlier one of its type.
+    pub fn insert<T: Any + PartialEq + fmt::Debug + Send + Sync>(&mut self, fact: T) {
         let map = Arc::make_mut(self.0.get_or_insert_default());
         map.insert(TypeId::of::<T>(), Arc::new(fact));
-        self
     }
 
     /// The fact of type `T`, if there is one.

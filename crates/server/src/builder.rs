@@ -9,6 +9,7 @@ use highball_core::Status;
 use highball_transport::ServerCredentials;
 use highball_transport::server::{CallHead, EnforcementPolicy, Keepalive, ServerOptions};
 
+use crate::interceptor::{Chain, ServerInterceptor};
 use crate::reflection::{self, Descriptors, ReflectionService, Subject};
 use crate::router::Router;
 use crate::{Listener, MessageLimits, ServeError, Server, Service};
@@ -16,6 +17,7 @@ use crate::{Listener, MessageLimits, ServeError, Server, Service};
 /// What a server is put together with. [`Server::builder`] starts one.
 pub struct ServerBuilder {
     router: Router,
+    interceptors: Chain,
     limits: MessageLimits,
     options: ServerOptions,
     credentials: Option<Arc<dyn ServerCredentials>>,
@@ -28,6 +30,7 @@ impl ServerBuilder {
     pub(crate) fn new() -> Self {
         Self {
             router: Router::default(),
+            interceptors: Chain::default(),
             limits: MessageLimits::default(),
             options: ServerOptions::default(),
             credentials: None,
@@ -95,6 +98,14 @@ impl ServerBuilder {
         tap: impl Fn(&CallHead) -> Result<(), Status> + Send + Sync + 'static,
     ) -> Self {
         self.router.set_tap(Box::new(tap));
+        self
+    }
+
+    /// Puts an interceptor around every handler, inside of those that were added before: see
+    /// [`ServerInterceptor`]. A server without any pays nothing for it.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl ServerInterceptor) -> Self {
+        self.interceptors.push(interceptor);
         self
     }
 
@@ -179,7 +190,13 @@ impl ServerBuilder {
         if let Some(credentials) = self.credentials {
             options.credentials = credentials;
         }
-        Server::new(self.router, options, self.handshakes, self.grace)
+        Server::new(
+            self.router,
+            self.interceptors.build(),
+            options,
+            self.handshakes,
+            self.grace,
+        )
     }
 
     /// [`Server::serve`] of a server that nobody stops.

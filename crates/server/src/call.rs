@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::MessageLimits;
 use crate::cancellation::CallEnd;
+use crate::interceptor::Interceptors;
 
 /// A call on its way to its handler. Dropping it unanswered resets its stream.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub struct IncomingCall {
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionContext {
     pub(crate) peer: Option<Peer>,
+    pub(crate) interceptors: Option<Interceptors>,
     /// The server stops at once: nothing runs on, whatever it asked for.
     pub(crate) stop: CancellationToken,
     /// No other thread could take the calls meanwhile, so they begin in the connection's task.
@@ -95,6 +97,11 @@ impl IncomingCall {
     /// What the client's headers say.
     pub fn head(&self) -> &CallHead {
         &self.incoming.head
+    }
+
+    /// What is around its handler, if anything is.
+    pub(crate) fn interceptors(&self) -> Option<Interceptors> {
+        self.connection.interceptors.clone()
     }
 
     /// Ends the call with a status. No handler runs.

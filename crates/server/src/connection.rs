@@ -38,6 +38,7 @@ async fn serve_calls(mut connection: ServerConnection, shared: &Shared) {
     tracing::debug!(target: "server", %client, "connected");
     let context = Arc::new(ConnectionContext {
         peer: Some(client.clone()),
+        interceptors: shared.interceptors.clone(),
         stop: shared.stop.child_token(),
         calls_begin_here: matches!(
             Handle::current().runtime_flavor(),

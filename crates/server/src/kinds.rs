@@ -7,7 +7,7 @@
 //! | [`client_streaming`] | `Request<Streaming<T>>` | `Response<U>` |
 //! | [`bidi_streaming`] | `Request<Streaming<T>>` | `Response<ResponseStream<U>>` |
 //!
-//! Generated code calls them. What a handler cannot do without waiting is done in a task of its own.
+//! Generated code calls them. A server's interceptors, where it has any, are around the handlers. What a handler cannot do without waiting is done in a task of its own.
 
 use std::future::{Future, poll_fn};
 
@@ -15,6 +15,7 @@ use highball_core::{Response, Status};
 use prost::Message;
 
 use crate::call::Input;
+use crate::intercepted;
 use crate::reply::Single;
 use crate::streaming::decode;
 use crate::{IncomingCall, Request, ResponseStream, Streaming};
@@ -30,7 +31,12 @@ where
     H: FnOnce(Request<T>) -> F + Send + 'static,
     F: Future<Output = Result<Response<U>, Status>> + Send + 'static,
 {
-    call.start_here(|input| async move { Ok(Single(handler(single(input).await?).await?)) });
+    match call.interceptors() {
+        None => {
+            call.start_here(|input| async move { Ok(Single(handler(single(input).await?).await?)) })
+        }
+        Some(all) => call.start_here(|input| intercepted::unary(all, input, handler)),
+    }
 }
 
 /// Answers a call of a method that takes one message and gives a stream.
@@ -41,7 +47,10 @@ where
     H: FnOnce(Request<T>) -> F + Send + 'static,
     F: Future<Output = Result<Response<ResponseStream<U>>, Status>> + Send + 'static,
 {
-    call.start_here(|input| async move { handler(single(input).await?).await });
+    match call.interceptors() {
+        None => call.start_here(|input| async move { handler(single(input).await?).await }),
+        Some(all) => call.start_here(|input| intercepted::server_streaming(all, input, handler)),
+    }
 }
 
 /// Answers a call of a method that takes a stream and gives one message.
@@ -52,7 +61,10 @@ where
     H: FnOnce(Request<Streaming<T>>) -> F + Send + 'static,
     F: Future<Output = Result<Response<U>, Status>> + Send + 'static,
 {
-    call.start(|input| async move { Ok(Single(handler(stream(input)).await?)) });
+    match call.interceptors() {
+        None => call.start(|input| async move { Ok(Single(handler(stream(input)).await?)) }),
+        Some(all) => call.start(|input| intercepted::client_streaming(all, input, handler)),
+    }
 }
 
 /// Answers a call of a method that takes a stream and gives one.
@@ -63,7 +75,10 @@ where
     H: FnOnce(Request<Streaming<T>>) -> F + Send + 'static,
     F: Future<Output = Result<Response<ResponseStream<U>>, Status>> + Send + 'static,
 {
-    call.start(|input| async move { handler(stream(input)).await });
+    match call.interceptors() {
+        None => call.start(|input| async move { handler(stream(input)).await }),
+        Some(all) => call.start(|input| intercepted::bidi_streaming(all, input, handler)),
+    }
 }
 
 /// Answers a call of a method that the service does not have: UNIMPLEMENTED.
@@ -76,7 +91,7 @@ pub fn unknown_method(call: IncomingCall) {
 }
 
 /// The one message of a client that has said all it has to say.
-async fn single<T: Message + Default>(input: Input) -> Result<Request<T>, Status> {
+pub(crate) async fn single<T: Message + Default>(input: Input) -> Result<Request<T>, Status> {
     let Input {
         context,
         metadata,
@@ -98,7 +113,7 @@ async fn single<T: Message + Default>(input: Input) -> Result<Request<T>, Status
     Ok(Request::of_call(message, metadata, context))
 }
 
-fn stream<T: Message + Default>(input: Input) -> Request<Streaming<T>> {
+pub(crate) fn stream<T: Message + Default + 'static>(input: Input) -> Request<Streaming<T>> {
     let messages = Streaming::new(input.receiver, input.limit, input.context.clone());
     Request::of_call(messages, input.metadata, input.context)
 }

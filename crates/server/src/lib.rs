@@ -52,6 +52,11 @@
 //! and work that must be finished into a task of its own or behind [`Request::run_to_end`]. A handler that
 //! panics ends its own call with INTERNAL and nothing else.
 //!
+//! # Around handlers
+//!
+//! A [`ServerInterceptor`], or a closure, is around every handler: it may refuse calls, look at their messages
+//! and answers, and leave the handler [attributes](Request::attributes), such as who is calling.
+//!
 //! # Services that every server may offer
 //!
 //! [`health`] tells clients and probes which services take calls; [`reflection`] tells tools what there is to
@@ -73,6 +78,8 @@
 
 mod call;
 mod cancellation;
+mod intercepted;
+mod interceptor;
 mod kinds;
 mod reply;
 mod request;
@@ -95,7 +102,8 @@ pub use builder::ServerBuilder;
 pub use call::IncomingCall;
 pub use cancellation::Cancellation;
 pub use highball_core::{
-    Address, AuthInfo, Code, MetadataMap, Peer, Response, SecurityLevel, Status, details,
+    Address, AnyMessage, Attributes, AuthInfo, Code, MetadataMap, Payload, Peer, Response,
+    SecurityLevel, Status, WrongMessage, details,
 };
 pub use highball_transport::server::{CallHead, EnforcementPolicy, Keepalive, ServerOptions};
 pub use highball_transport::{BoxIo, LocalCredentials, Secured, ServerCredentials, Windows};
@@ -104,6 +112,7 @@ pub use highball_transport::{
     Certificates, Identity, TlsError, TlsServerBuilder, TlsServerCredentials,
 };
 pub use highball_transport::{Messages, Sender, Unsent, messages};
+pub use interceptor::{MessageStream, Next, ServerInterceptor};
 pub use kinds::{bidi_streaming, client_streaming, server_streaming, unary, unknown_method};
 pub use limits::MessageLimits;
 pub use listener::{BoxListener, ListenError, Listener, bind};

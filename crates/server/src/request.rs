@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use highball_core::{MetadataMap, Peer};
+use highball_core::{Attributes, MetadataMap, Peer};
 use tokio::time::Instant;
 
 use crate::Cancellation;
@@ -15,6 +15,7 @@ pub struct Request<T> {
     message: T,
     metadata: MetadataMap,
     context: Arc<CallContext>,
+    attributes: Attributes,
 }
 
 impl<T> Request<T> {
@@ -28,6 +29,7 @@ impl<T> Request<T> {
             message,
             metadata,
             context,
+            attributes: Attributes::default(),
         }
     }
 
@@ -61,6 +63,21 @@ impl<T> Request<T> {
     /// The client's metadata.
     pub fn metadata(&self) -> &MetadataMap {
         &self.metadata
+    }
+
+    /// The client's metadata, to change: what comes after an interceptor sees it changed.
+    pub fn metadata_mut(&mut self) -> &mut MetadataMap {
+        &mut self.metadata
+    }
+
+    /// What interceptors have left for the handler, by its type. Nothing of it came from the client.
+    pub fn attributes(&self) -> &Attributes {
+        &self.attributes
+    }
+
+    /// The same, to add to.
+    pub fn attributes_mut(&mut self) -> &mut Attributes {
+        &mut self.attributes
     }
 
     /// The path of the method: `/package.Service/Method`.
@@ -109,12 +126,31 @@ impl<T> Request<T> {
         self.context.end.run_to_end();
     }
 
+    /// The message, and the same call without it.
+    pub fn split(self) -> (T, Request<()>) {
+        let head = Request {
+            message: (),
+            metadata: self.metadata,
+            context: self.context,
+            attributes: self.attributes,
+        };
+        (self.message, head)
+    }
+
+    /// The same call with what is made of its message, if that succeeds.
+    pub(crate) fn try_map<U, E>(self, f: impl FnOnce(T) -> Result<U, E>) -> Result<Request<U>, E> {
+        let (message, head) = self.split();
+        let message = f(message)?;
+        Ok(head.map(|()| message))
+    }
+
     /// The same call with another message.
     pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Request<U> {
         Request {
             message: f(self.message),
             metadata: self.metadata,
             context: self.context,
+            attributes: self.attributes,
         }
     }
 }

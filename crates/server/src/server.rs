@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept::accept_connections;
+use crate::interceptor::Interceptors;
 use crate::router::Router;
 use crate::{Listener, ServerBuilder};
 
@@ -35,6 +36,7 @@ pub struct Server {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) router: Router,
+    pub(crate) interceptors: Option<Interceptors>,
     pub(crate) options: ServerOptions,
     /// Places for connections whose handshake is not done.
     pub(crate) handshakes: Arc<Semaphore>,
@@ -65,6 +67,7 @@ impl Server {
 
     pub(crate) fn new(
         router: Router,
+        interceptors: Option<Interceptors>,
         options: ServerOptions,
         handshakes: usize,
         grace: Duration,
@@ -72,6 +75,7 @@ impl Server {
         Self {
             shared: Arc::new(Shared {
                 router,
+                interceptors,
                 options,
                 handshakes: Arc::new(Semaphore::new(handshakes.min(Semaphore::MAX_PERMITS))),
                 drain: CancellationToken::new(),

@@ -5,16 +5,18 @@ use std::future::{Future as _, poll_fn};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
 use highball_core::{Code, Status};
 use highball_transport::server::Receiver;
-use prost::Message;
+use prost::{DecodeError, Message};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::call::CallContext;
+use crate::intercepted;
+use crate::interceptor::MessageStream;
 
 /// The messages a handler answers with. It is polled while the client takes them, and dropped when the call
 /// is over.
@@ -28,22 +30,45 @@ pub type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send
 /// A [`Stream`], too. May be moved to another task; whoever holds it after the call is over reads
 /// CANCELLED.
 pub struct Streaming<T> {
-    /// Gone when there is nothing more to read.
-    receiver: Option<Receiver>,
+    source: Source,
+    message: PhantomData<fn() -> T>,
+}
+
+/// Where the messages come from.
+enum Source {
+    Wire(Wire),
+    /// From the innermost of the server's interceptors.
+    Interceptor(MessageStream),
+    /// There is nothing more to read.
+    Ended,
+}
+
+/// Messages as they come from the client.
+struct Wire {
+    receiver: Receiver,
     limit: usize,
     context: Arc<CallContext>,
     /// Waits for the end of the call, if this stream ever had to wait.
     over: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    message: PhantomData<fn() -> T>,
 }
 
-impl<T: Message + Default> Streaming<T> {
+impl<T: Message + Default + 'static> Streaming<T> {
     pub(crate) fn new(receiver: Receiver, limit: usize, context: Arc<CallContext>) -> Self {
-        Self {
-            receiver: Some(receiver),
+        Self::of(Source::Wire(Wire {
+            receiver,
             limit,
             context,
             over: None,
+        }))
+    }
+
+    pub(crate) fn of_interceptor(messages: MessageStream) -> Self {
+        Self::of(Source::Interceptor(messages))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
             message: PhantomData,
         }
     }
@@ -59,23 +84,34 @@ impl<T: Message + Default> Streaming<T> {
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
-        let Some(receiver) = &mut self.receiver else {
-            return Poll::Ready(None);
+        let next = match &mut self.source {
+            Source::Wire(wire) => ready!(wire.poll_message(cx)),
+            Source::Interceptor(messages) => ready!(messages.as_mut().poll_next(cx))
+                .map(|message| message.and_then(intercepted::take)),
+            Source::Ended => None,
         };
-        let next = match receiver.poll_message(self.limit, cx) {
+        if !matches!(next, Some(Ok(_))) {
+            self.source = Source::Ended;
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Wire {
+    /// The next message. A fault in it is how the call ends, whatever its handler answers.
+    fn poll_message<T: Message + Default>(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<T, Status>>> {
+        let next = match self.receiver.poll_message(self.limit, cx) {
             Poll::Ready(next) => next.map(|payload| payload.and_then(decode)),
             Poll::Pending if self.poll_over(cx).is_pending() => return Poll::Pending,
             Poll::Pending => Some(Err(Status::cancelled("the call is over"))),
         };
-        match &next {
-            Some(Ok(_)) => {}
-            Some(Err(status)) => {
-                if status.code() != Code::Cancelled {
-                    self.context.end.fail(status);
-                }
-                self.receiver = None;
-            }
-            None => self.receiver = None,
+        if let Some(Err(status)) = &next
+            && status.code() != Code::Cancelled
+        {
+            self.context.end.fail(status);
         }
         Poll::Ready(next)
     }
@@ -89,7 +125,7 @@ impl<T: Message + Default> Streaming<T> {
     }
 }
 
-impl<T: Message + Default> Stream for Streaming<T> {
+impl<T: Message + Default + 'static> Stream for Streaming<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -99,7 +135,7 @@ impl<T: Message + Default> Stream for Streaming<T> {
 
 impl<T> fmt::Debug for Streaming<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ended = self.receiver.is_none();
+        let ended = matches!(self.source, Source::Ended);
         f.debug_struct("Streaming")
             .field("ended", &ended)
             .finish_non_exhaustive()
@@ -107,8 +143,11 @@ impl<T> fmt::Debug for Streaming<T> {
 }
 
 pub(crate) fn decode<T: Message + Default>(payload: Bytes) -> Result<T, Status> {
-    T::decode(payload).map_err(|error| {
-        let text = format!("grpc: failed to unmarshal the received message: {error}");
-        Status::internal(text).with_source(error)
-    })
+    T::decode(payload).map_err(undecodable)
+}
+
+/// The status of a call whose request cannot be decoded.
+pub(crate) fn undecodable(error: DecodeError) -> Status {
+    let text = format!("grpc: failed to unmarshal the received message: {error}");
+    Status::internal(text).with_source(error)
 }

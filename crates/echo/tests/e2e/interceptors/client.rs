@@ -1,7 +1,6 @@
 //! Around the calls of a channel.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -15,25 +14,9 @@ use highball_testkit::peer::Frame;
 use prost::Message as _;
 use tokio::time::Instant;
 
+use super::Events;
 use crate::script::{Script, framed, opening};
 use crate::world::{A, World, message, nothing_is_left, who, who_with};
-
-/// What happened, in order.
-#[derive(Clone, Default)]
-struct Events(Arc<Mutex<Vec<String>>>);
-
-impl Events {
-    fn push(&self, event: impl Into<String>) {
-        self.0
-            .lock()
-            .expect("nobody panics holding it")
-            .push(event.into());
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().expect("nobody panics holding it"))
-    }
-}
 
 /// A channel to one server, with these around its calls, the first outermost.
 fn channel_with<const N: usize>(interceptors: [impl ClientInterceptor; N]) -> (World, Channel) {
