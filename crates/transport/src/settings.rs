@@ -61,14 +61,16 @@ pub(crate) const STREAMS_BEFORE_SETTINGS: u32 = 100;
 pub(crate) const SERVER_MAX_CONCURRENT_STREAMS: u32 = 100;
 
 /// What h2 may spend on small DATA frames, in its own unit, before it closes the connection. Frames
-/// for cancelled streams are never refunded, hence the size.
-pub(crate) const CLIENT_DATA_FRAME_BUDGET: usize = 64 * 1024 * 1024;
+/// for cancelled streams are never refunded: one half is for them, and when it is used up the connection is
+/// drained; the other for what waits to be read.
+pub(crate) const CLIENT_DATA_FRAME_BUDGET: usize = 128 * 1024 * 1024;
 
 /// The same at the server.
-pub(crate) const SERVER_DATA_FRAME_BUDGET: usize = 16 * 1024 * 1024;
+pub(crate) const SERVER_DATA_FRAME_BUDGET: usize = 32 * 1024 * 1024;
 
-/// How many streams that the client has reset may wait at a server to be looked at. A client that cancels
-/// calls as fast as it makes them is no attacker; about 1 KiB each is what it can cost.
+/// How many streams that the client has reset may wait in h2 to be looked at, besides as many as it may have
+/// open. The tap sees to it that they are looked at before there are more: a client that cancels calls as fast as
+/// it makes them is no attacker.
 pub(crate) const SERVER_RESETS_WAITING: usize = 4_096;
 
 /// How many streams a server resets for the client's errors in the life of a connection.

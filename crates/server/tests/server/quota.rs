@@ -63,6 +63,63 @@ async fn a_client_that_cancels_its_hundred_calls_at_once_keeps_its_connection() 
     world.end().await;
 }
 
+/// Frames of a call that its client gives up in the same breath.
+fn cancelled(id: u32) -> Vec<u8> {
+    let mut frames = raw::frame(HEADERS, END_HEADERS, id, &raw::call("Echo"));
+    frames.extend(raw::frame(RST_STREAM, 0, id, &CANCEL.to_be_bytes()));
+    frames
+}
+
+/// Sends a good call, and wants its answer.
+async fn is_answered(peer: &mut raw::Peer, id: u32) {
+    peer.frame(HEADERS, END_HEADERS, id, &raw::call("Echo"))
+        .await;
+    peer.frame(DATA, END_STREAM, id, &framed(&"on".to_owned()))
+        .await;
+    let frame = peer.next().await.unwrap();
+    assert_eq!((frame.kind, frame.stream), (HEADERS, id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_thousand_cancelled_calls_that_arrive_at_once_spare_the_connection() {
+    let world = World::new();
+    let mut peer = world.raw().await;
+    let storm: Vec<u8> = (1..40_000).step_by(2).flat_map(cancelled).collect();
+    peer.write(&storm).await;
+    is_answered(&mut peer, 40_001).await;
+    drop(peer);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_are_cancelled_while_they_wait_for_a_place_spare_the_connection() {
+    let world = World::with(|builder| builder.max_concurrent_streams(2));
+    let mut peer = world.raw().await;
+    for orphan in [1, 3] {
+        peer.frame(HEADERS, END_HEADERS, orphan, &raw::call("RunOn"))
+            .await;
+        peer.frame(DATA, END_STREAM, orphan, &framed(&"hi".to_owned()))
+            .await;
+        settle().await;
+        peer.frame(RST_STREAM, 0, orphan, &CANCEL.to_be_bytes())
+            .await;
+    }
+    settle().await;
+    for first in (5..20_000).step_by(200) {
+        let some: Vec<u8> = (first..first + 200)
+            .step_by(2)
+            .flat_map(cancelled)
+            .collect();
+        peer.write(&some).await;
+        settle().await;
+    }
+    assert_eq!(world.seen.running(), 2, "both places are taken");
+    is_answered(&mut peer, 40_001).await;
+    assert_eq!(world.seen.most(), 2);
+    drop(peer);
+    world.end().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_outlives_its_call_holds_its_place() {
     let world = World::with(|builder| builder.max_concurrent_streams(1));

@@ -54,6 +54,9 @@ pub enum Closed {
     Local(Status),
     /// The stream ids are used up to three quarters.
     IdsExhausted,
+    /// What came for calls that had been cancelled has used up half of what h2 allows in the life of a
+    /// connection.
+    Worn,
     /// The last stream ended after the server's GOAWAY.
     Drained,
     /// The server closed its end.
@@ -107,6 +110,7 @@ impl fmt::Display for Closed {
         match self {
             Self::Local(status) => write!(f, "closed by the client: {}", status.message()),
             Self::IdsExhausted => f.write_str("stream ids are used up"),
+            Self::Worn => f.write_str("worn by data for cancelled calls"),
             Self::Drained => f.write_str("drained after goaway"),
             Self::Eof => f.write_str("error reading from server: EOF"),
             Self::Read(error) => write!(f, "error reading from server: {error}"),

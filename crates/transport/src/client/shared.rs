@@ -132,6 +132,13 @@ impl Shared {
         }
     }
 
+    /// It had better be replaced, before h2 ends it.
+    pub(super) fn wear_out(&self) {
+        if !self.draining.load(Ordering::Acquire) {
+            self.lose(Lost::Closed(Closed::Worn));
+        }
+    }
+
     pub(super) fn close(&self, status: Status) {
         let _ = self.wish.set(status);
         self.wake();

@@ -158,6 +158,9 @@ impl ConnectionTask {
             self.limit = limit;
             self.shared.gate.resize(limit);
         }
+        if self.shared.facts.is_worn() {
+            self.shared.wear_out();
+        }
     }
 
     /// One direction has ended; the other gets a little more time.
@@ -201,7 +204,7 @@ impl ConnectionTask {
         drop(h2);
         let (code, debug) = match (closed, tap.facts().end()) {
             (_, Some(WireEnd::Violation(violation))) => (violation.code, violation.text.into()),
-            (Closed::Local(_) | Closed::IdsExhausted | Closed::Drained, None) => (
+            (Closed::Local(_) | Closed::IdsExhausted | Closed::Worn | Closed::Drained, None) => (
                 Reason::NO_ERROR,
                 Bytes::from_static(b"client transport shutdown"),
             ),

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream, server::SendResponse};
+use h2::Reason;
 use highball_core::Peer;
-use http::Request;
 use tokio::time::Instant;
 
 use super::admission::{Refusal, admit};
 use super::drain::{Drain, Due, SettingsAck};
 use super::life::{Life, Over};
+use super::line::{Arrival, Line};
 use super::linger::{Linger, denounce};
 use super::options::Keepalive;
 use super::quota::{Permit, Quota};
@@ -36,6 +36,8 @@ pub struct ServerConnection {
     quota: Quota,
     /// The place of the next call: taken before its stream is.
     place: Option<Permit>,
+    /// Calls that there is no place for yet.
+    line: Line,
     drain: Drain,
     settings_ack: SettingsAck,
     /// h2, the byte stream and this side's timers ring it; a turn without them only flushes.
@@ -76,8 +78,6 @@ pub struct Incoming {
 /// The last stream of a GOAWAY that will be followed by another (RFC 9113, section 6.8).
 const NEVER: u32 = (1 << 31) - 1;
 
-type Stream = (Request<RecvStream>, SendResponse<Bytes>);
-
 impl ServerConnection {
     pub(super) fn new(
         h2: h2::server::Connection<Linger, Bytes>,
@@ -90,6 +90,7 @@ impl ServerConnection {
             tap,
             quota: Quota::new(options.max_concurrent_streams),
             place: None,
+            line: Line::new(options.max_concurrent_streams),
             drain: Drain::Open,
             settings_ack: SettingsAck::due(),
             bell: Bell::new(),
@@ -239,6 +240,9 @@ impl ServerConnection {
 
     fn poll_life(&mut self) -> Poll<Over> {
         let (drain, facts) = (&self.drain, self.tap.facts());
+        if facts.is_worn() && matches!(drain, Drain::Open) {
+            return Poll::Ready(Over::Drain("worn"));
+        }
         let is_told = || drain.is_told(facts, self.announcements);
         let has_streams = || self.h2.has_streams();
         self.life.poll(has_streams, is_told, &self.bell.context())
@@ -274,43 +278,63 @@ impl ServerConnection {
             Poll::Pending => {}
         }
         loop {
-            let (request, respond) = match ready!(self.poll_stream(cx)) {
-                Ok(Some(stream)) => stream,
+            let arrival = match ready!(self.poll_arrival(cx)) {
+                Ok(Some(arrival)) => arrival,
                 Ok(None) => return self.end(Ok(()), cx),
                 Err(error) => return self.end(Err(error.to_string()), cx),
             };
             self.life.stream();
-            if let Some(incoming) = self.admit(request, respond) {
+            if let Some(incoming) = self.admit(arrival) {
                 return Poll::Ready(Some(incoming));
             }
         }
     }
 
-    /// The next stream, if there is a place for its handler. Drives the connection all the same if
-    /// there is none.
-    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Stream>, h2::Error>> {
+    /// The next call, if there is a place for its handler. Drives the connection all the same if there is
+    /// none.
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Arrival>, h2::Error>> {
         if self.place.is_none()
             && let Poll::Ready(permit) = self.quota.poll_take(cx)
         {
             self.place = Some(permit);
         }
-        let polled = match self.place {
-            Some(_) => self.h2.poll_accept(cx).map(Option::transpose),
-            None => self.h2.poll_closed(cx).map_ok(|()| None),
-        };
-        if polled.is_pending() && self.drain.is_refusing() && !self.h2.has_streams() {
+        if self.place.is_some()
+            && let Some(first) = self.line.next(cx)
+        {
+            return Poll::Ready(Ok(Some(first)));
+        }
+        while let Poll::Ready(accepted) = self.h2.poll_accept(cx) {
+            let arrival = match accepted.transpose()? {
+                Some((request, respond)) => Arrival {
+                    request,
+                    respond,
+                    arrived: self.tap.facts().last_read(),
+                },
+                None => return Poll::Ready(Ok(None)),
+            };
+            if self.place.is_some() {
+                return Poll::Ready(Ok(Some(arrival)));
+            }
+            self.line.join(arrival, cx);
+        }
+        if self.tap.facts().handled_resets() {
+            // h2 waits for a byte stream that was not asked.
+            cx.waker().wake_by_ref();
+        }
+        if self.drain.is_refusing() && !self.h2.has_streams() {
             // h2 waits for an acknowledgement that does not come.
             self.h2.abrupt_shutdown(Reason::NO_ERROR);
             return self.h2.poll_closed(cx).map_ok(|()| None);
         }
-        polled
+        Poll::Pending
     }
 
-    fn admit(
-        &mut self,
-        request: Request<RecvStream>,
-        mut respond: SendResponse<Bytes>,
-    ) -> Option<Box<Incoming>> {
+    fn admit(&mut self, arrival: Arrival) -> Option<Box<Incoming>> {
+        let Arrival {
+            request,
+            mut respond,
+            arrived,
+        } = arrival;
         if self.drain.is_refusing() {
             respond.send_reset(Reason::REFUSED_STREAM);
             return None;
@@ -322,7 +346,7 @@ impl ServerConnection {
             // Boxed once, for it changes hands often on its way to its handler.
             Ok(head) => Some(Box::new(Incoming {
                 head,
-                arrived: facts.last_read(),
+                arrived,
                 receiver: Receiver::new(body),
                 responder: Responder::new(respond, parts.headers, Arc::clone(facts)),
                 permit: self.place.take()?,

@@ -17,6 +17,7 @@ mod drain;
 mod handshake;
 mod head;
 mod life;
+mod line;
 mod linger;
 mod options;
 mod quota;

@@ -112,7 +112,10 @@ impl ServerOptions {
         let mut builder = h2::server::Builder::new();
         builder
             .max_concurrent_streams(self.max_concurrent_streams)
-            .max_pending_accept_reset_streams(settings::SERVER_RESETS_WAITING)
+            .max_pending_accept_reset_streams(
+                settings::SERVER_RESETS_WAITING
+                    .saturating_add(self.max_concurrent_streams as usize),
+            )
             .max_local_error_reset_streams(Some(settings::SERVER_LOCAL_ERROR_RESETS))
             .max_concurrent_reset_streams(settings::RESET_STREAMS_KEPT)
             .reset_stream_duration(settings::RESET_STREAMS_KEPT_FOR)

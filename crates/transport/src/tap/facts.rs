@@ -10,8 +10,9 @@ use std::time::Duration;
 use h2::Reason;
 use tokio::time::Instant;
 
+use super::incoming::LARGE;
 use super::scanner::{GoAway, Settings};
-use crate::settings::DEFAULT_WINDOW;
+use crate::settings::{DEFAULT_WINDOW, SERVER_RESETS_WAITING};
 
 /// Facts are written before h2 sees the bytes they come from, so whoever h2 wakes finds them here.
 ///
@@ -33,16 +34,30 @@ pub(crate) struct Facts {
     headers_sent: AtomicU32,
     pings_received: AtomicU32,
     resets_received: AtomicU32,
+    resets_handled: AtomicU32,
     progress_sent: AtomicU32,
     goaways_sent: AtomicU32,
     /// What happens a few times in the life of a connection. Held for look-ups and stores only.
     rare: Mutex<Rare>,
     has_ended: AtomicBool,
+    is_worn: AtomicBool,
     has_long_blocks: AtomicBool,
 }
 
 /// The length from which a header block is long.
 pub(super) const LONG_BLOCK: usize = 4 * 1024;
+
+/// After how many RST_STREAMs a server reads no further until it has looked at all calls that have come, lest h2
+/// take a storm of cancellations that was long on its way for an attack.
+const RESETS_AT_ONCE: u32 = SERVER_RESETS_WAITING as u32 / 4;
+
+/// The least that a call and its reset take up: two heads, five indexed headers, a code.
+const SHORTEST_CANCELLED: usize = 9 + 5 + 9 + 4;
+
+const _: () = assert!(
+    RESETS_AT_ONCE as usize + LARGE / SHORTEST_CANCELLED < SERVER_RESETS_WAITING,
+    "one more read must not be too much for h2"
+);
 
 /// How many long blocks are remembered.
 const LONG_BLOCKS: usize = 128;
@@ -108,10 +123,12 @@ impl Facts {
             headers_sent: AtomicU32::new(0),
             pings_received: AtomicU32::new(0),
             resets_received: AtomicU32::new(0),
+            resets_handled: AtomicU32::new(0),
             progress_sent: AtomicU32::new(0),
             goaways_sent: AtomicU32::new(0),
             rare: Mutex::default(),
             has_ended: AtomicBool::new(false),
+            is_worn: AtomicBool::new(false),
             has_long_blocks: AtomicBool::new(false),
         }
     }
@@ -172,6 +189,21 @@ impl Facts {
         self.resets_received.load(Ordering::Relaxed)
     }
 
+    /// Whether so many RST_STREAMs have come that nothing more is read until they are handled.
+    pub(super) fn has_resets_to_handle(&self) -> bool {
+        let handled = self.resets_handled.load(Ordering::Relaxed);
+        let received = self.resets_received.load(Ordering::Relaxed);
+        received.wrapping_sub(handled) > RESETS_AT_ONCE
+    }
+
+    /// For a server: all calls that have come have been looked at. Says whether reading had stopped for that.
+    pub(crate) fn handled_resets(&self) -> bool {
+        let had_stopped = self.has_resets_to_handle();
+        let received = self.resets_received.load(Ordering::Relaxed);
+        self.resets_handled.store(received, Ordering::Relaxed);
+        had_stopped
+    }
+
     /// How many HEADERS and DATA have left.
     pub(crate) fn progress_sent(&self) -> u32 {
         self.progress_sent.load(Ordering::Relaxed)
@@ -195,6 +227,12 @@ impl Facts {
     /// Whether the wire is at its end, in either direction.
     pub(crate) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::Acquire)
+    }
+
+    /// Whether data that came for streams which were reset here has used up half of what h2 allows: the
+    /// connection had better be replaced.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.is_worn.load(Ordering::Relaxed)
     }
 
     /// The length of the newest header block of `stream` as it travelled, if it was long: 4 KiB or more.
@@ -326,6 +364,10 @@ impl Facts {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn record_worn(&self) {
+        self.is_worn.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn record_end(&self, end: WireEnd) {

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 use super::facts::{Facts, LONG_BLOCK, Violation, WireEnd};
 use super::flood::FloodGuard;
+use super::late::LateData;
+use super::outgoing::Watch;
 use super::scanner::{FrameHead, FrameScanner, Seen, kind};
 use super::{Role, TapError};
 use crate::bell::Bell;
@@ -21,7 +23,7 @@ use crate::connect::BoxIo;
 const SMALL: usize = 4 * 1024;
 
 /// What a busy one reads at a time. One read then serves many frames.
-const LARGE: usize = 64 * 1024;
+pub(super) const LARGE: usize = 64 * 1024;
 
 /// A burst below this is that of a quiet connection. Far below what the large buffer is got for, lest a
 /// connection in between gets it and gives it back with every burst.
@@ -51,7 +53,8 @@ pub(super) struct Incoming {
     is_first_frame: bool,
     /// How long the header block under way is so far.
     block: usize,
-    pub(super) floods: FloodGuard,
+    floods: FloodGuard,
+    late: LateData,
 }
 
 impl Incoming {
@@ -71,7 +74,17 @@ impl Incoming {
             opening: Vec::new(),
             is_first_frame: true,
             block: 0,
-            floods: FloodGuard::new(),
+            floods: FloodGuard::new(role),
+            late: LateData::new(role),
+        }
+    }
+
+    /// Those who count what comes, and are to be told of what leaves.
+    pub(super) fn watch<'a>(&'a mut self, facts: &'a Facts) -> Watch<'a> {
+        Watch {
+            facts,
+            floods: &mut self.floods,
+            late: &mut self.late,
         }
     }
 
@@ -83,6 +96,9 @@ impl Incoming {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.unread.is_empty() {
+            if self.role == Role::Server && facts.has_resets_to_handle() {
+                return Poll::Pending;
+            }
             ready!(self.fill(io, facts, cx))?;
         }
         let length = out.remaining().min(self.unread.len());
@@ -133,7 +149,7 @@ impl Incoming {
         }
         let age = facts.record_read(Instant::now());
         self.floods.read_at(age);
-        if let Err(violation) = self.watch(count, facts) {
+        if let Err(violation) = self.look(count, facts) {
             facts.record_end(WireEnd::Violation(violation.clone()));
             let error = io::Error::new(io::ErrorKind::InvalidData, TapError(violation));
             return Poll::Ready(Err(error));
@@ -153,7 +169,7 @@ impl Incoming {
     }
 
     /// Looks at the `count` bytes that have just been read.
-    fn watch(&mut self, count: usize, facts: &Facts) -> Result<(), Violation> {
+    fn look(&mut self, count: usize, facts: &Facts) -> Result<(), Violation> {
         // Lent out, for what is recorded is part of the same struct.
         let buffer = std::mem::take(&mut self.buffer);
         let mut bytes = &buffer[..count];
@@ -182,7 +198,12 @@ impl Incoming {
             Seen::Head(head) => {
                 self.first_frame(head, facts)?;
                 match head.kind {
-                    kind::DATA => facts.record_data(head.length),
+                    kind::DATA => {
+                        facts.record_data(head.length);
+                        if self.late.data_in(head) {
+                            facts.record_worn();
+                        }
+                    }
                     kind::SETTINGS if head.is_ack() => facts.record_settings_ack(),
                     kind::PING if !head.is_ack() => facts.record_ping(),
                     kind::RST_STREAM => facts.record_reset(),

@@ -16,6 +16,7 @@
 mod facts;
 mod flood;
 mod incoming;
+mod late;
 mod outgoing;
 mod scanner;
 
@@ -35,7 +36,7 @@ pub(crate) use facts::{Facts, Violation, WireEnd};
 
 use crate::connect::BoxIo;
 use incoming::Incoming;
-use outgoing::{Outgoing, Watch};
+use outgoing::Outgoing;
 
 /// Which end of the connection this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,9 +181,8 @@ impl Shared {
 
 impl Wire {
     fn poll_flush(&mut self, facts: &Facts, cx: &mut Context<'_>) -> Poll<()> {
-        let floods = &mut self.incoming.floods;
-        self.outgoing
-            .poll_flush(&mut self.io, &mut Watch { facts, floods }, cx)
+        let mut watch = self.incoming.watch(facts);
+        self.outgoing.poll_flush(&mut self.io, &mut watch, cx)
     }
 
     fn poll_gather<'a>(
@@ -191,9 +191,9 @@ impl Wire {
         cx: &mut Context<'_>,
         pieces: impl Iterator<Item = &'a [u8]>,
     ) -> Poll<io::Result<usize>> {
-        let floods = &mut self.incoming.floods;
+        let mut watch = self.incoming.watch(facts);
         self.outgoing
-            .poll_gather(&mut self.io, &mut Watch { facts, floods }, cx, pieces)
+            .poll_gather(&mut self.io, &mut watch, cx, pieces)
     }
 
     fn poll_shutdown(&mut self, facts: &Facts, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite as _;
 use super::Role;
 use super::facts::{Facts, WireEnd};
 use super::flood::FloodGuard;
+use super::late::LateData;
 use super::scanner::{FrameScanner, Seen, kind};
 use crate::connect::BoxIo;
 
@@ -181,6 +182,7 @@ impl Outgoing {
 pub(super) struct Watch<'a> {
     pub(super) facts: &'a Facts,
     pub(super) floods: &'a mut FloodGuard,
+    pub(super) late: &'a mut LateData,
 }
 
 impl Watch<'_> {
@@ -195,8 +197,15 @@ impl Watch<'_> {
                 Seen::Settings(_) | Seen::GoAway(_) => continue,
             };
             match head.kind {
-                kind::HEADERS => self.facts.record_headers_sent(head.stream),
-                kind::DATA | kind::CONTINUATION => {}
+                kind::HEADERS => {
+                    self.facts.record_headers_sent(head.stream);
+                    self.floods.headers_out();
+                }
+                kind::DATA | kind::CONTINUATION => self.floods.progress_out(),
+                kind::RST_STREAM => {
+                    self.late.reset_out(head.stream);
+                    continue;
+                }
                 kind::GOAWAY => {
                     self.facts.record_goaway_sent();
                     continue;
@@ -204,7 +213,6 @@ impl Watch<'_> {
                 _ => continue,
             }
             self.facts.record_progress_sent();
-            self.floods.progress_out();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use highball_testkit::peer::Frame;
 use highball_transport::Windows;
-use highball_transport::client::ClientOptions;
+use highball_transport::client::{ClientOptions, Closed, Lost};
 use tokio::time::{Instant, timeout};
 
 use crate::rig::{GRPC, Rig, head, is_reset, message, response, settle};
@@ -213,6 +213,31 @@ async fn e4_e17_ten_thousand_cancelled_calls_with_late_data_leave_the_connection
     drop(recv);
     assert_eq!(rig.connection.streams(), 0);
     assert_eq!(rig.network.connections("server"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn e17_before_late_data_ends_a_connection_it_is_drained_and_its_calls_go_on() {
+    let mut rig = Rig::new(&[]).await;
+    let (kept, mut recv) = rig.request().await;
+    let (cancelled, gone) = rig.request().await;
+    drop(gone);
+    rig.peer.until(is_reset).await;
+    rig.peer.send(Frame::headers(cancelled, &GRPC, false)).await;
+    let late = [0, 0, 5, 0, 0, 0, 0, 0, cancelled as u8, 0, 0, 0, 0, 0];
+    // Each takes 251 bytes of a budget of 128 MiB, of which half is for them.
+    let most = 64 * 1024 * 1024 / 251;
+    rig.peer.send_bytes(&late.repeat(most)).await;
+    settle().await;
+    assert!(timeout(Duration::ZERO, rig.end.lost()).await.is_err());
+    rig.peer.send_bytes(&late).await;
+    let lost = rig.end.lost().await;
+    assert!(matches!(lost, Lost::Closed(Closed::Worn)), "{lost}");
+    rig.peer.send_bytes(&late.repeat(most / 2)).await;
+    rig.peer.send_all(response(kept, b"still good")).await;
+    assert_eq!(recv.message().await.unwrap().unwrap(), "still good");
+    assert!(recv.message().await.unwrap().is_none());
+    let is_goaway = |frame: &Frame| matches!(frame, Frame::GoAway { .. });
+    rig.peer.until(is_goaway).await;
 }
 
 #[tokio::test(start_paused = true)]
