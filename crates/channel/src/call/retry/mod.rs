@@ -88,14 +88,12 @@ impl Retrying {
     pub(super) fn ended(&mut self, status: Status, processed: Processed) -> Verdict {
         let first = self.previous_attempts() == 0;
         match processed {
-            Processed::NothingSent => return Verdict::Again(Duration::ZERO),
-            Processed::Unprocessed if first && !self.refused_once => {
-                self.refused_once = true;
-                return Verdict::Again(Duration::ZERO);
-            }
-            Processed::Unprocessed | Processed::MaybeProcessed => (),
+            Processed::NothingSent => {}
+            Processed::Unprocessed if first && !self.refused_once => self.refused_once = true,
+            Processed::Unprocessed | Processed::MaybeProcessed => return self.failed(status),
         }
-        self.failed(status)
+        tracing::debug!(target: "channel", %status, ?processed, "transparent retry");
+        Verdict::Again(Duration::ZERO)
     }
 
     /// An attempt has failed, with a stream or, where the picker has none to give, without.
