@@ -69,6 +69,23 @@
 //!    [`transport/status.rs`](../src/highball_transport/status.rs.html): a call becomes a
 //!    [status](Status).
 //!
+//! # When a call fails
+//!
+//! Its [`Status`] has a code and a message, and an [`explanation`](Status::explanation) of how it came to that:
+//! how long it waited for what, which servers it tried and what each of them had seen of it, which subchannels
+//! there were with their last errors, and what held for it.
+//!
+//! ```
+//! # use highball_channel::Status;
+//! fn report(status: &Status) {
+//!     println!("{status}");
+//!     if let Some(why) = status.explanation() {
+//!         println!("{why}"); // in one line
+//!         println!("{why:#}"); // in a page
+//!     }
+//! }
+//! ```
+//!
 //! # Watching it
 //!
 //! Everything that happens is a [`tracing`] event with a stable target: `channel` (states, generations,
@@ -97,7 +114,7 @@ pub use futures_core::Stream;
 pub use highball_core::{
     Address, AnyMessage, Attributes, AuthInfo, Backoff, Code, ConnectivityState, Endpoint, Entry,
     InvalidMetadata, LoadReport, MetadataMap, Network, Payload, Peer, Rejected, Response,
-    SecurityLevel, Status, WrongMessage, details,
+    SecurityLevel, Status, WrongMessage, details, explanation,
 };
 #[cfg(feature = "tls")]
 pub use highball_transport::{

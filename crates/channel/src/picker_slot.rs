@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use highball_balancer::{CallInfo, Done, Outcome, Pick, Picker, SubchannelId, WaitPicker};
+use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Status};
 use highball_subchannel::Link;
 use highball_transport::client::Connection;
@@ -134,6 +135,7 @@ impl PickerSlot {
         wait_for_ready: bool,
         timer: &mut Timer<'_>,
     ) -> Result<Picked, Unopened> {
+        timer.journal.enter(Phase::Pick);
         let mut latest_error = None;
         loop {
             let generation = self.load();
@@ -157,15 +159,20 @@ impl PickerSlot {
                 }
                 Pick::Wait => (),
                 Pick::Fail(status) if wait_for_ready => latest_error = Some(status),
-                Pick::Fail(status) => return Err(Unopened::Failed(failed(status))),
+                Pick::Fail(status) => {
+                    let failed = failed(status);
+                    timer.unopened(None, &failed);
+                    return Err(Unopened::Failed(failed));
+                }
                 Pick::Drop(status) => {
                     let dropped = status.from_control_plane("picker error");
+                    timer.unopened(None, &dropped);
                     return Err(Unopened::Over(dropped));
                 }
             }
             let waiting = || waiting_to_be_ready(latest_error.as_ref());
             let superseded = pin!(generation.superseded());
-            let waited = timer.limit(superseded, waiting).await;
+            let waited = timer.wait(Phase::Pick, superseded, waiting).await;
             waited.map_err(Unopened::Over)?;
         }
     }
@@ -212,7 +219,7 @@ mod tests {
     use highball_balancer::FailPicker;
 
     use super::*;
-    use crate::call::Deadline;
+    use crate::call::{Deadline, Journal};
 
     /// Counts how often it is asked, and has every call wait.
     #[derive(Debug, Default)]
@@ -234,7 +241,7 @@ mod tests {
         let deadline = Deadline::after(Some(Duration::from_secs(10)));
         let call = CallInfo::new("/a.B/C", &metadata);
         let alarm = pin!(None);
-        let mut timer = Timer::new(deadline, alarm);
+        let mut timer = Timer::new(deadline, alarm, Journal::default());
         slot.pick(&call, wait_for_ready, &mut timer)
             .await
             .expect_err("there is no connection")

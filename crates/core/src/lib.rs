@@ -18,6 +18,7 @@ mod code;
 mod status;
 
 pub mod details;
+pub mod explanation;
 
 mod any_message;
 mod load_report;

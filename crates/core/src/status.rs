@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::explanation::Explanation;
 use crate::{Code, MetadataMap, details};
 
 /// The outcome of a call that did not succeed (or, in trailers, of one that did).
@@ -26,6 +27,7 @@ struct Parts {
     /// Trailing metadata, without the reserved keys.
     metadata: MetadataMap,
     source: Option<Arc<dyn Error + Send + Sync>>,
+    explanation: Option<Arc<Explanation>>,
 }
 
 impl Status {
@@ -37,6 +39,7 @@ impl Status {
             details: Bytes::new(),
             metadata: MetadataMap::new(),
             source: None,
+            explanation: None,
         }))
     }
 
@@ -127,7 +130,14 @@ impl Status {
         self
     }
 
-    /// The same outcome with another message, which the details repeat; code, metadata and source stay.
+    /// Says how the call came to this, in place of what was said of that before.
+    #[must_use]
+    pub fn with_explanation(mut self, explanation: Explanation) -> Self {
+        self.0.explanation = Some(Arc::new(explanation));
+        self
+    }
+
+    /// The same outcome with another message, which the details repeat; all else stays.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.message = message.into();
@@ -159,6 +169,12 @@ impl Status {
     /// Trailing metadata, to add to.
     pub fn metadata_mut(&mut self) -> &mut MetadataMap {
         &mut self.0.metadata
+    }
+
+    /// How a call came to this: where its time went, whom it tried, what held for it. Every call that fails
+    /// at a channel has one; it does not travel to other machines.
+    pub fn explanation(&self) -> Option<&Explanation> {
+        self.0.explanation.as_deref()
     }
 
     /// This status if it is one the control plane may produce, else [`Code::Internal`] saying that
@@ -201,6 +217,9 @@ impl fmt::Debug for Status {
         if let Some(source) = &self.0.source {
             out.field("source", source);
         }
+        if let Some(explanation) = self.explanation() {
+            out.field("explanation", &format_args!("{explanation}"));
+        }
         out.finish()
     }
 }
@@ -211,7 +230,7 @@ impl Error for Status {
     }
 }
 
-/// Two statuses are equal if code, message and details are; metadata and source say how, not what.
+/// Two statuses are equal if code, message and details are; all else says how, not what.
 impl PartialEq for Status {
     fn eq(&self, other: &Self) -> bool {
         self.code() == other.code()

@@ -54,9 +54,8 @@ impl Subchannel {
         report: impl FnMut(State) + Send + 'static,
     ) -> Self {
         let (requests, inbox) = mpsc::unbounded_channel();
-        let link = Arc::new(Link::default());
+        let link = Arc::new(Link::new(address));
         let mut actor = Actor {
-            address,
             options,
             rng: fastrand::Rng::with_seed(seed),
             state: State::Idle,
@@ -98,7 +97,6 @@ impl Subchannel {
 }
 
 struct Actor {
-    address: Address,
     options: Arc<Options>,
     rng: fastrand::Rng,
     state: State,
@@ -151,7 +149,7 @@ impl Actor {
         delay: Duration,
     ) -> Result<Result<(Connection, ConnectionEnd), Status>, Stop> {
         let options = self.options.clone();
-        let address = self.address.clone();
+        let address = self.link.address().clone();
         let limit = options.min_connect_timeout.max(delay);
         let connect =
             highball_transport::client::connect(&*options.connector, &address, &options.client);
@@ -198,7 +196,9 @@ impl Actor {
             }
         };
         self.link.disconnect();
-        debug!(target: "subchannel", address = %self.address, reason = %lost, "connection lost");
+        debug!(target: "subchannel", address = %self.link.address(), reason = %lost, "connection lost");
+        self.link
+            .failed(Status::unavailable(format!("connection lost: {lost}")));
         self.feed(Input::Lost(lost));
         Ok(())
     }
@@ -206,7 +206,8 @@ impl Actor {
     /// TRANSIENT_FAILURE, until the backoff is over. An attempt that took longer than it is not followed
     /// by a wait at all.
     async fn back_off(&mut self, status: Status, until: Instant) -> Result<(), Stop> {
-        warn_of_failure(&self.address, &status, self.failures);
+        warn_of_failure(self.link.address(), &status, self.failures);
+        self.link.failed(status.clone());
         self.failures = self.failures.saturating_add(1);
         self.feed(Input::Failed(status));
         loop {
@@ -230,7 +231,7 @@ impl Actor {
     /// Brings news to the transition table and reports what comes of it.
     fn feed(&mut self, input: Input) {
         if let Some(state) = next(&self.state, &input) {
-            debug!(target: "subchannel", address = %self.address, from = %self.state.connectivity(), to = %state, "state");
+            debug!(target: "subchannel", address = %self.link.address(), from = %self.state.connectivity(), to = %state, "state");
             self.state = state.clone();
             (self.report)(state);
         }

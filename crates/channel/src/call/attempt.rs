@@ -3,11 +3,14 @@
 use std::pin::pin;
 
 use highball_balancer::{CallInfo, Done, Outcome};
+use highball_core::explanation::{Phase, Seen};
 use highball_core::{Code, MetadataMap, Status};
-use highball_transport::client::{Connection, Ended, OpenError, RecvHalf, RequestHead, Slot};
+use highball_transport::client::{
+    Connection, Ended, OpenError, Processed, RecvHalf, RequestHead, Slot,
+};
 
 use super::retry::Retrying;
-use super::{Call, Deadline, Timer};
+use super::{Call, Deadline, Journal, Timer};
 use crate::call_credentials::RequestInfo;
 use crate::picker_slot::Picked;
 
@@ -79,9 +82,8 @@ impl Call {
             let mut picked = pickers.pick(&info, self.wait_for_ready, timer).await?;
             if let Some((slot, credentials)) = self.admission(&mut picked, timer).await? {
                 let metadata = picked.metadata.as_deref();
-                let mut head = self
-                    .head(&picked.connection, credentials, metadata)
-                    .map_err(Unopened::Over)?;
+                let head = self.head(&picked.connection, credentials, metadata);
+                let mut head = head.map_err(|status| over(status, &picked.connection, timer))?;
                 head.timeout = timer.remaining();
                 head.previous_attempts = previous;
                 let finish = Finish(picked.done.take());
@@ -95,14 +97,17 @@ impl Call {
                         };
                         return Ok((send, attempt));
                     }
-                    Err(OpenError::Failed(status)) => return Err(finish.unopened(status)),
+                    Err(OpenError::Failed(status)) => {
+                        timer.unopened(Some(picked.connection.address()), &status);
+                        return Err(finish.unopened(status));
+                    }
                     Err(OpenError::NotOpened(_)) => {}
                 }
             }
             // The connection takes no more streams; the picker that knows is on its way.
             let waiting = || "waiting for a connection that takes new streams".to_owned();
             let superseded = pin!(picked.generation.superseded());
-            let waited = timer.limit(superseded, waiting).await;
+            let waited = timer.wait(Phase::Pick, superseded, waiting).await;
             waited.map_err(Unopened::Over)?;
         }
     }
@@ -120,11 +125,13 @@ impl Call {
             true => match Box::pin(self.credentials(connection, timer)).await {
                 Ok(metadata) => Some(metadata),
                 Err(status) => {
+                    timer.unopened(Some(connection.address()), &status);
                     let finish = Finish(picked.done.take());
                     return Err(finish.unopened(status));
                 }
             },
         };
+        timer.journal.enter(Phase::Slot);
         if let Some(slot) = connection.free_slot() {
             return Ok(Some((slot, credentials)));
         }
@@ -135,8 +142,8 @@ impl Call {
             )
         };
         let slot = pin!(connection.slot());
-        let slot = timer.limit(slot, waiting).await;
-        let slot = slot.map_err(Unopened::Over)?;
+        let slot = timer.wait(Phase::Slot, slot, waiting).await;
+        let slot = slot.map_err(|status| over(status, connection, timer))?;
         Ok(slot.ok().map(|slot| (slot, credentials)))
     }
 
@@ -187,10 +194,16 @@ impl Call {
         {
             let waiting = || "waiting for call credentials".to_owned();
             let fetched = pin!(credentials.metadata(&info));
-            metadata.merge(timer.limit(fetched, waiting).await??);
+            metadata.merge(timer.wait(Phase::Credentials, fetched, waiting).await??);
         }
         Ok(metadata)
     }
+}
+
+/// The call is over before this connection had a stream for it.
+fn over(status: Status, connection: &Connection, timer: &mut Timer<'_>) -> Unopened {
+    timer.unopened(Some(connection.address()), &status);
+    Unopened::Over(status)
 }
 
 /// The last stage of a call.
@@ -199,8 +212,21 @@ pub(super) fn receiving_from(connection: &Connection) -> String {
 }
 
 impl Attempt {
-    /// The attempt ended with this status.
-    pub(super) fn failed(self, status: &Status) {
+    /// The attempt ended with this status; the server can have seen of it what `processed` says.
+    pub(super) fn failed(
+        self,
+        status: &Status,
+        processed: Processed,
+        deadline: Deadline,
+        journal: &mut Journal,
+    ) {
+        let seen = match processed {
+            _ if self.receive.has_answered() => Seen::Answered,
+            Processed::MaybeProcessed => Seen::Unknown,
+            Processed::NothingSent | Processed::Unprocessed => Seen::No,
+        };
+        let server = Some(self.connection.address());
+        journal.failed(deadline, server, status, seen);
         let reached = match self.receive.has_answered() {
             true => Reached::Answer,
             false => Reached::Stream,

@@ -8,64 +8,87 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use highball_core::Status;
+use highball_core::explanation::{Phase, Seen};
+use highball_core::{Address, Status};
 use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A point in time, or none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Limit>);
+use super::Journal;
 
+/// When a call began, and when it must be over, if ever.
 #[derive(Clone, Copy, Debug)]
-struct Limit {
-    at: Instant,
-    /// How far away that was at first.
-    whole: Duration,
-    /// Nothing has been waited for since.
+pub(crate) struct Deadline {
+    began: Instant,
+    at: Option<Instant>,
+    /// Nothing has been waited for since the call began: what time it is can be told without a clock.
     is_new: bool,
 }
 
 impl Deadline {
-    /// `timeout` from now. A time-out beyond what the clock can say is none.
+    /// For a call that begins now: `timeout` from now. A time-out beyond what the clock can say is none.
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
-        Self(timeout.and_then(|whole| {
-            let at = Instant::now().checked_add(whole)?;
-            Some(Limit {
-                at,
-                whole,
-                is_new: true,
-            })
-        }))
+        let began = Instant::now();
+        Self {
+            began,
+            at: timeout.and_then(|timeout| began.checked_add(timeout)),
+            is_new: true,
+        }
     }
 
     /// The same, once something has been waited for: time has passed.
     pub(crate) fn after_waiting(self) -> Self {
-        Self(self.0.map(|limit| Limit {
+        Self {
             is_new: false,
-            ..limit
-        }))
+            ..self
+        }
+    }
+
+    /// The same, for a call that begins only now.
+    pub(crate) fn beginning_now(self) -> Self {
+        Self {
+            began: Instant::now(),
+            ..self
+        }
     }
 
     /// The earlier of this and `timeout` from now.
     pub(crate) fn or_after(self, timeout: Option<Duration>) -> Self {
-        let other = Self::after(timeout);
-        Self(match (self.0, other.0) {
-            (Some(one), Some(other)) if other.at < one.at => Some(other),
-            (one, other) => one.or(other),
-        })
+        let Some(timeout) = timeout else { return self };
+        let now = match self.is_new {
+            true => self.began,
+            false => Instant::now(),
+        };
+        let other = now.checked_add(timeout);
+        Self {
+            at: match (self.at, other) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            },
+            ..self
+        }
     }
 
     /// The same, later by so much.
     pub(crate) fn later(self, by: Duration) -> Self {
-        Self(self.0.and_then(|limit| {
-            let at = limit.at.checked_add(by)?;
-            Some(Limit { at, ..limit })
-        }))
+        Self {
+            at: self.at.and_then(|at| at.checked_add(by)),
+            ..self
+        }
+    }
+
+    /// When the call began.
+    pub(crate) fn began(self) -> Instant {
+        self.began
     }
 
     /// The point in time.
     pub(crate) fn instant(self) -> Option<Instant> {
-        self.0.map(|limit| limit.at)
+        self.at
+    }
+
+    /// How long the call may take.
+    pub(crate) fn timeout(self) -> Option<Duration> {
+        self.at.map(|at| at.saturating_duration_since(self.began))
     }
 
     /// Whether it has passed.
@@ -80,7 +103,10 @@ impl Deadline {
         future: Pin<&mut F>,
         stage: impl FnOnce() -> String,
     ) -> Result<F::Output, Status> {
-        Timer::new(self, pin!(None)).limit(future, stage).await
+        let journal = Journal::default();
+        Timer::new(self, pin!(None), journal)
+            .limit(future, stage)
+            .await
     }
 }
 
@@ -88,25 +114,32 @@ impl Deadline {
 /// from being heard.
 pub(crate) type Alarm = Option<Unconstrained<Sleep>>;
 
-/// Limits the stages of a call, which come one after the other.
+/// Limits the stages of a call, which come one after the other, and has them noted in its journal.
 ///
 /// Most stages take no time at all: the first that has to wait sets the alarm, and it stays set for those
 /// that follow.
 pub(crate) struct Timer<'a> {
     deadline: Deadline,
     alarm: Pin<&'a mut Alarm>,
+    pub(crate) journal: Journal,
 }
 
 impl<'a> Timer<'a> {
     /// A timer for `deadline`, with room for its alarm.
-    pub(crate) fn new(deadline: Deadline, alarm: Pin<&'a mut Alarm>) -> Self {
-        Self { deadline, alarm }
+    pub(crate) fn new(deadline: Deadline, alarm: Pin<&'a mut Alarm>, journal: Journal) -> Self {
+        Self {
+            deadline,
+            alarm,
+            journal,
+        }
     }
 
     /// How much time is left, to tell the server; zero if it has passed. As long as less than a thousandth
     /// has, that is the whole time-out: calls that do not wait say the same, which HPACK makes one byte of.
     pub(crate) fn remaining(&self) -> Option<Duration> {
-        self.deadline.0.map(|Limit { at, whole, is_new }| {
+        let Deadline { began, at, is_new } = self.deadline;
+        at.map(|at| {
+            let whole = at.saturating_duration_since(began);
             if is_new && self.alarm.is_none() {
                 return whole;
             }
@@ -142,6 +175,29 @@ impl<'a> Timer<'a> {
         });
         output.await.ok_or_else(|| exceeded(&stage()))
     }
+
+    /// The same for a stage that is mostly over at once: if it is not, how long it takes is noted.
+    pub(crate) async fn wait<F: Future>(
+        &mut self,
+        phase: Phase,
+        mut future: Pin<&mut F>,
+        stage: impl FnOnce() -> String,
+    ) -> Result<F::Output, Status> {
+        self.journal.enter(phase);
+        let first = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+        if let Poll::Ready(output) = first {
+            return Ok(output);
+        }
+        let output = self.limit(future, stage).await;
+        self.journal.over(self.deadline, Instant::now());
+        output
+    }
+
+    /// An attempt has failed before it had a stream: at this server, or without having found one.
+    #[cold]
+    pub(crate) fn unopened(&mut self, server: Option<&Address>, status: &Status) {
+        self.journal.failed(self.deadline, server, status, Seen::No);
+    }
 }
 
 /// The status of a call whose deadline passed while it was `stage`.
@@ -157,7 +213,7 @@ mod tests {
 
     impl Deadline {
         fn remaining_now(self) -> Option<Duration> {
-            Timer::new(self.after_waiting(), pin!(None)).remaining()
+            Timer::new(self.after_waiting(), pin!(None), Journal::default()).remaining()
         }
     }
 
@@ -166,7 +222,7 @@ mod tests {
         let started = Instant::now();
         let second = Duration::from_secs(1);
         let alarm = pin!(None);
-        let mut timer = Timer::new(Deadline::after(Some(second)), alarm);
+        let mut timer = Timer::new(Deadline::after(Some(second)), alarm, Journal::default());
         assert_eq!(timer.remaining(), Some(second));
         let first = pin!(tokio::time::sleep(second / 4));
         timer.limit(first, || "first".into()).await.unwrap();

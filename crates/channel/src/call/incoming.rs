@@ -12,21 +12,23 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
+use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Peer, Status};
-use highball_transport::client::{Connection, Ended, SendHalf};
+use highball_transport::client::{Connection, Ended, Processed, SendHalf};
 use tokio::time::{Sleep, sleep_until};
 
 use super::attempt::{Attempt, receiving_from, status_of};
-use super::hedging::{self, Won};
+use super::hedging::{self, Raced};
 use super::outgoing::Outgoing;
 use super::retry::{Retrying, Verdict};
-use super::{Call, Timer, deadline};
+use super::{Call, Journal, Timer, deadline};
 
 /// How many messages are handed out one after the other before the clock is looked at. What came before the
 /// deadline is handed out after it, but a server that does not stop must not hold a call beyond it.
@@ -43,6 +45,7 @@ pub(super) struct Incoming {
     alarm: Option<Pin<Box<Sleep>>>,
     /// With the attempt that is being opened, while one is.
     retrying: Retrying,
+    journal: Journal,
     /// Messages since there was nothing to read.
     in_a_row: u32,
     /// The initial metadata, once it has come.
@@ -52,7 +55,7 @@ pub(super) struct Incoming {
 
 enum State {
     /// Waiting until it is time for another attempt, and finding it a connection.
-    Opening(BoxFuture<'static, Result<Reopened, Status>>),
+    Opening(BoxFuture<'static, Reopened>),
     Open(Box<Attempt>),
     /// Waiting for the attempt that counts: see [`hedging`].
     Racing(hedging::Outcome),
@@ -65,6 +68,7 @@ impl Incoming {
         call: Arc<Call>,
         opened: (SendHalf, Attempt),
         retrying: Retrying,
+        journal: Journal,
         outgoing: Outgoing,
     ) -> Self {
         let (half, attempt) = opened;
@@ -76,6 +80,7 @@ impl Incoming {
             state: State::Open(Box::new(attempt)),
             outgoing,
             retrying,
+            journal,
             in_a_row: 0,
             headers: None,
             trailers: MetadataMap::new(),
@@ -97,6 +102,8 @@ impl Incoming {
             // The race has one of its own.
             alarm: None,
             retrying: Retrying::default(),
+            // The race keeps it.
+            journal: Journal::default(),
             in_a_row: 0,
             headers: None,
             trailers: MetadataMap::new(),
@@ -106,7 +113,8 @@ impl Incoming {
     /// Waits for the initial metadata. A response without any, which has ended well, has it empty.
     pub(super) fn poll_headers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         while self.headers.is_none() && !matches!(self.state, State::Over) {
-            ready!(self.poll_step(cx))?;
+            let step = ready!(self.poll_step(cx));
+            step.map_err(|status| self.explained(status))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -120,7 +128,8 @@ impl Incoming {
             if let State::Over = self.state {
                 return Poll::Ready(Ok(None));
             }
-            if let Some(payload) = ready!(self.poll_step(cx))? {
+            let step = ready!(self.poll_step(cx));
+            if let Some(payload) = step.map_err(|status| self.explained(status))? {
                 return Poll::Ready(Ok(Some(payload)));
             }
         }
@@ -153,18 +162,15 @@ impl Incoming {
         }
         let step = match &mut self.state {
             State::Opening(opening) => match opening.as_mut().poll(cx) {
-                Poll::Ready(Ok(reopened)) => {
-                    self.reopened(reopened);
-                    return Poll::Ready(Ok(None));
+                Poll::Ready(reopened) => {
+                    return Poll::Ready(self.reopened(reopened).map(|()| None));
                 }
-                Poll::Ready(Err(status)) => return Poll::Ready(Err(self.over(status))),
                 Poll::Pending => Poll::Pending,
             },
             State::Racing(outcome) => match Pin::new(outcome).poll(cx) {
                 Poll::Ready(outcome) => {
-                    let won = outcome.unwrap_or_else(|_| Err(hedging::panicked()));
-                    let won = won.map_err(|status| self.over(status));
-                    return Poll::Ready(won.map(|won| self.won(won)));
+                    let raced = outcome.unwrap_or_else(|_| hedging::panicked());
+                    return Poll::Ready(self.raced(raced).map(|()| None));
                 }
                 Poll::Pending => Poll::Pending,
             },
@@ -197,31 +203,32 @@ impl Incoming {
         }
     }
 
-    fn reopened(&mut self, reopened: Reopened) {
-        let Reopened {
-            half,
-            attempt,
-            retrying,
-        } = reopened;
+    fn reopened(&mut self, reopened: Reopened) -> Result<(), Status> {
+        self.retrying = reopened.retrying;
+        self.journal = reopened.journal;
+        let (half, attempt) = reopened.opened.inspect_err(|_| self.state = State::Over)?;
+        self.journal.enter(Phase::Server);
         self.peer = attempt.connection.peer().clone();
         self.state = State::Open(Box::new(attempt));
-        self.retrying = retrying;
         self.outgoing.send_on(half);
+        Ok(())
     }
 
-    /// An attempt has won its race.
-    fn won(&mut self, won: Won) -> Option<Bytes> {
+    /// The race is over: an attempt has won it, or the call has ended.
+    fn raced(&mut self, raced: Raced) -> Result<(), Status> {
+        self.journal = raced.journal;
+        let won = raced.won.inspect_err(|_| self.state = State::Over)?;
         self.alarm = alarm(&self.call);
         self.peer = won.attempt.connection.peer().clone();
         self.state = State::Open(Box::new(won.attempt));
         self.headers = won.headers;
-        None
+        Ok(())
     }
 
     /// The request may have failed the call: a message too large, a stream that panicked.
     fn check_request(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
         match self.outgoing.poll_failure(cx) {
-            Some(status) => Err(self.over(status)),
+            Some(status) => Err(self.end(status, Processed::MaybeProcessed)),
             None => Ok(()),
         }
     }
@@ -240,11 +247,12 @@ impl Incoming {
                 "waiting for another attempt".to_owned()
             }
         };
-        Poll::Ready(Err(self.over(deadline::exceeded(&stage))))
+        let exceeded = deadline::exceeded(&stage);
+        Poll::Ready(Err(self.end(exceeded, Processed::MaybeProcessed)))
     }
 
     fn succeeded(&mut self) {
-        if let State::Open(mut attempt) = std::mem::replace(&mut self.state, State::Over) {
+        if let State::Open(mut attempt) = mem::replace(&mut self.state, State::Over) {
             self.trailers = attempt.receive.trailers();
             attempt.finish.succeeded(&self.trailers);
             self.call.succeeded();
@@ -254,7 +262,7 @@ impl Incoming {
     /// The attempt has ended: is it the call's end?
     fn ended(&mut self, ended: Ended) -> Result<Option<Bytes>, Status> {
         let processed = ended.processed;
-        let status = self.over(status_of(ended, self.call.deadline));
+        let status = self.end(status_of(ended, self.call.deadline), processed);
         if self.headers.is_some() || !self.outgoing.await_another() {
             return Err(status);
         }
@@ -262,28 +270,44 @@ impl Incoming {
         if let Verdict::Over(status) = verdict {
             return Err(status);
         }
-        let (call, mut retrying) = (self.call.clone(), std::mem::take(&mut self.retrying));
+        let (call, mut retrying) = (self.call.clone(), mem::take(&mut self.retrying));
+        let journal = mem::take(&mut self.journal);
         self.state = State::Opening(Box::pin(async move {
             let alarm = pin!(None);
-            let mut timer = Timer::new(call.deadline.after_waiting(), alarm);
-            call.again(verdict, &mut timer).await?;
-            let opening = call.attempt(&mut retrying, &mut timer, Connection::open);
-            let (half, attempt) = opening.await?;
-            Ok(Reopened {
-                half,
-                attempt,
+            let mut timer = Timer::new(call.deadline.after_waiting(), alarm, journal);
+            let opened = match call.again(verdict, &mut timer).await {
+                Ok(()) => {
+                    let opening = call.attempt(&mut retrying, &mut timer, Connection::open);
+                    opening.await
+                }
+                Err(status) => Err(status),
+            };
+            Reopened {
+                opened,
                 retrying,
-            })
+                journal: timer.journal,
+            }
         }));
         Ok(None)
     }
 
     /// Ends the call with `status`; what is still open is cancelled.
     pub(super) fn over(&mut self, status: Status) -> Status {
-        if let State::Open(attempt) = std::mem::replace(&mut self.state, State::Over) {
-            attempt.failed(&status);
+        let status = self.end(status, Processed::MaybeProcessed);
+        self.explained(status)
+    }
+
+    /// Ends the attempt under way; the server can have seen of it what `processed` says.
+    fn end(&mut self, status: Status, processed: Processed) -> Status {
+        if let State::Open(attempt) = mem::replace(&mut self.state, State::Over) {
+            let (deadline, journal) = (self.call.deadline, &mut self.journal);
+            attempt.failed(&status, processed, deadline, journal);
         }
         status
+    }
+
+    fn explained(&mut self, status: Status) -> Status {
+        self.call.explained(status, &mut self.journal)
     }
 }
 
@@ -293,11 +317,11 @@ fn alarm(call: &Call) -> Option<Pin<Box<Sleep>>> {
     deadline.map(|at| Box::pin(sleep_until(at)))
 }
 
-/// Another attempt.
+/// Another attempt, or why there is none.
 struct Reopened {
-    half: SendHalf,
-    attempt: Attempt,
+    opened: Result<(SendHalf, Attempt), Status>,
     retrying: Retrying,
+    journal: Journal,
 }
 
 /// What a stream brings.

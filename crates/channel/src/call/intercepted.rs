@@ -47,6 +47,7 @@ impl InterceptedCall<'_> {
     ) -> Result<Response<AnyMessage>, Status> {
         let timeout = request.options().timeout;
         let deadline = self.deadline.after_waiting().or_after(timeout);
+        let deadline = deadline.beginning_now();
         let exchange = unary::exchange(self.channel, self.method, request, deadline);
         let response: Response<Payload> = exchange.await?;
         response.try_map(|payload| (self.decode)(payload.0))
@@ -58,6 +59,7 @@ impl InterceptedCall<'_> {
     ) -> Result<AnyStreaming, Status> {
         let timeout = request.options().timeout;
         let deadline = self.deadline.after_waiting().or_after(timeout);
+        let deadline = deadline.beginning_now();
         let incoming = open_stream(self.channel, self.method, request, deadline).await?;
         Ok(AnyStreaming::new(incoming, self.decode))
     }

@@ -19,9 +19,11 @@ mod any_streaming;
 mod attempt;
 mod codec;
 mod deadline;
+mod explain;
 mod hedging;
 mod incoming;
 mod intercepted;
+mod journal;
 mod method;
 mod outgoing;
 mod replay;
@@ -35,10 +37,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Status};
 use highball_transport::framing;
 use http::uri::Authority;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
@@ -49,6 +52,7 @@ pub use any_streaming::{AnyStreaming, ResponseListener};
 pub(crate) use attempt::Unopened;
 pub(crate) use deadline::{Deadline, Timer};
 pub(crate) use intercepted::InterceptedCall;
+pub(crate) use journal::Journal;
 pub use method::Method;
 pub(crate) use replay::ReplayBudget;
 pub use request::{CallOptions, Request};
@@ -100,9 +104,15 @@ impl Attempts {
 
 impl Call {
     /// Begins a call, and waits for the first resolution.
-    async fn begin(channel: &Arc<Handle>, deadline: Deadline) -> Result<Begun, Status> {
+    async fn begin(
+        channel: &Arc<Handle>,
+        method: &Method,
+        deadline: Deadline,
+        journal: &mut Journal,
+    ) -> Result<Begun, Status> {
         let active = ActiveCall::begin(channel);
         let slot = channel.slot();
+        journal.enter(Phase::Resolve);
         if let Some(methods) = slot.methods() {
             return Ok(Begun {
                 channel: active,
@@ -111,7 +121,12 @@ impl Call {
             });
         }
         let resolving = || format!("waiting for the name resolution of {}", channel.target());
-        let methods = deadline.limit(pin!(slot.resolved()), resolving).await?;
+        let resolved = deadline.limit(pin!(slot.resolved()), resolving).await;
+        journal.over(deadline, Instant::now());
+        let methods = resolved.map_err(|status| {
+            let why = journal.explain(deadline, method.path(), channel.target());
+            status.with_explanation(why)
+        })?;
         Ok(Begun {
             channel: active,
             deadline: deadline.after_waiting(),
@@ -145,7 +160,7 @@ impl Call {
                 () = self.channel.closed() => (),
             }
         });
-        timer.limit(waited, waiting).await
+        timer.wait(Phase::Backoff, waited, waiting).await
     }
 
     /// The call has ended well.
@@ -170,6 +185,7 @@ impl Begun {
         method: &Method,
         metadata: MetadataMap,
         options: CallOptions,
+        journal: &mut Journal,
     ) -> Result<Call, Status> {
         let Self {
             channel,
@@ -180,7 +196,13 @@ impl Begun {
         Ok(Call {
             method: method.clone(),
             metadata,
-            authority: options.authority.map(authority).transpose()?,
+            authority: match options.authority.map(authority).transpose() {
+                Ok(authority) => authority,
+                Err(status) => {
+                    let why = journal.explain(deadline, method.path(), channel.target());
+                    return Err(status.with_explanation(why));
+                }
+            },
             credentials: options.credentials,
             wait_for_ready: options
                 .wait_for_ready

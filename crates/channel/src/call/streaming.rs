@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
+use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Peer, Response, Status};
 use highball_transport::client::Connection;
 use highball_transport::framing::Batch;
@@ -19,7 +20,7 @@ use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::replay::Replay;
 use super::violation::Violation;
-use super::{Attempts, Call, Deadline, Method, Request, Timer, codec, intercepted};
+use super::{Attempts, Call, Deadline, Journal, Method, Request, Timer, codec, intercepted};
 use crate::channel::Handle;
 use crate::interceptor::MessageStream;
 use crate::service_config::HedgingPolicy;
@@ -152,10 +153,11 @@ where
     }
     let (message, metadata, options) = request.into_parts();
     let deadline = Deadline::after(options.timeout);
-    let begun = Call::begin(channel, deadline).await?;
-    let call = begun.settle(method, metadata, options)?;
-    let framed = codec::encode(&message, call.max_request_bytes)?;
-    let incoming = open(call, Once(Some(Ok(framed)))).await?;
+    let mut journal = Journal::default();
+    let begun = Call::begin(channel, method, deadline, &mut journal).await?;
+    let call = begun.settle(method, metadata, options, &mut journal)?;
+    let framed = call.framed(&message, &mut journal)?;
+    let incoming = open(call, Once(Some(Ok(framed))), journal).await?;
     Ok(Streaming::of(Source::Wire(incoming)))
 }
 
@@ -198,15 +200,16 @@ pub(super) async fn hedged_unary<Req, Resp>(
     call: Call,
     policy: Arc<HedgingPolicy>,
     message: &Req,
+    mut journal: Journal,
 ) -> Result<Response<Resp>, Status>
 where
     Req: Message,
     Resp: Message + Default + 'static,
 {
-    let framed = codec::encode(message, call.max_request_bytes)?;
+    let framed = call.framed(message, &mut journal)?;
     let messages = Box::pin(Once(Some(Ok(framed))));
     // A request of one message is kept whatever its size, as far as the channel has room for it.
-    let incoming = call.hedge(policy, messages, usize::MAX).await?;
+    let incoming = call.hedge(policy, messages, usize::MAX, journal).await?;
     reply(Streaming::of(Source::Wire(incoming))).await
 }
 
@@ -217,7 +220,7 @@ where
 {
     poll_fn(|cx| responses.poll_headers(cx)).await?;
     let Some(message) = responses.message().await? else {
-        return Err(Violation::NoResponse.into());
+        return Err(responses.over(Violation::NoResponse.into()));
     };
     if responses.message().await?.is_some() {
         return Err(responses.over(Violation::SecondResponse.into()));
@@ -251,37 +254,41 @@ where
     S: Stream<Item: Message> + Send + 'static,
 {
     let (messages, metadata, options) = request.into_parts();
-    let begun = Call::begin(channel, deadline).await?;
-    let call = begun.settle(method, metadata, options)?;
-    let limit = call.max_request_bytes;
-    open(
-        call,
-        Framed {
-            messages: Box::pin(messages),
-            limit,
-            end: None,
-        },
-    )
-    .await
+    let mut journal = Journal::default();
+    let begun = Call::begin(channel, method, deadline, &mut journal).await?;
+    let call = begun.settle(method, metadata, options, &mut journal)?;
+    let framed = Framed {
+        messages: Box::pin(messages),
+        limit: call.max_request_bytes,
+        end: None,
+    };
+    open(call, framed, journal).await
 }
 
-async fn open<S>(call: Call, messages: S) -> Result<Incoming, Status>
+async fn open<S>(call: Call, messages: S, journal: Journal) -> Result<Incoming, Status>
 where
     S: Stream<Item = Result<Bytes, Status>> + Unpin + Send + 'static,
 {
     if let Attempts::Hedged(policy) = &call.attempts {
         let (policy, limit) = (policy.clone(), call.max_replay_bytes);
-        return Box::pin(call.hedge(policy, Box::pin(messages), limit)).await;
+        return Box::pin(call.hedge(policy, Box::pin(messages), limit, journal)).await;
     }
     let mut retrying = call.retrying();
     let alarm = pin!(None);
-    let mut timer = Timer::new(call.deadline, alarm);
-    let opened = call
-        .attempt(&mut retrying, &mut timer, Connection::open)
-        .await?;
+    let mut timer = Timer::new(call.deadline, alarm, journal);
+    let opening = call.attempt(&mut retrying, &mut timer, Connection::open);
+    let opened = match opening.await {
+        Ok(opened) => opened,
+        Err(status) => return Err(call.explained(status, &mut timer.journal)),
+    };
+    let mut journal = timer.journal;
+    // Another task sends.
+    journal.enter_unmeasured(Phase::Send);
+    journal.enter(Phase::Server);
     let replay = Replay::new(call.max_replay_bytes, call.channel.replay_budget());
     let outgoing = Outgoing::pump(messages, replay);
-    Ok(Incoming::new(Arc::new(call), opened, retrying, outgoing))
+    let call = Arc::new(call);
+    Ok(Incoming::new(call, opened, retrying, journal, outgoing))
 }
 
 /// An application's messages, encoded and framed; those that are ready together in one piece.

@@ -5,14 +5,16 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Response, Status};
-use highball_transport::client::{Ended, RecvHalf};
+use highball_transport::client::{Ended, Processed, RecvHalf};
 use prost::Message;
+use tokio::time::Instant;
 
 use super::attempt::{receiving_from, status_of};
 use super::streaming::hedged_unary;
 use super::violation::Violation;
-use super::{Attempts, Call, Deadline, Method, Request, Timer, codec, intercepted};
+use super::{Attempts, Call, Deadline, Journal, Method, Request, Timer, codec, intercepted};
 use crate::channel::Handle;
 
 /// What a server answered.
@@ -51,13 +53,14 @@ where
     Resp: Message + Default + 'static,
 {
     let (message, metadata, options) = request.into_parts();
-    let begun = Call::begin(channel, deadline).await?;
-    let call = begun.settle(method, metadata, options)?;
+    let mut journal = Journal::default();
+    let begun = Call::begin(channel, method, deadline, &mut journal).await?;
+    let call = begun.settle(method, metadata, options, &mut journal)?;
     match &call.attempts {
-        Attempts::One | Attempts::Retried(_) => call.exchange(&message).await,
+        Attempts::One | Attempts::Retried(_) => call.exchange(&message, journal).await,
         Attempts::Hedged(policy) => {
             let policy = policy.clone();
-            Box::pin(hedged_unary(call, policy, &message)).await
+            Box::pin(hedged_unary(call, policy, &message, journal)).await
         }
     }
 }
@@ -86,21 +89,46 @@ impl From<Violation> for Failure {
 impl Call {
     /// Attempts the call until an attempt counts. Each encodes the message anew: few calls need a second
     /// one, and none has to share its bytes with it.
-    async fn exchange<Req, Resp>(&self, message: &Req) -> Result<Response<Resp>, Status>
+    async fn exchange<Req, Resp>(
+        &self,
+        message: &Req,
+        journal: Journal,
+    ) -> Result<Response<Resp>, Status>
+    where
+        Req: Message,
+        Resp: Message + Default,
+    {
+        let alarm = pin!(None);
+        let mut timer = Timer::new(self.deadline, alarm, journal);
+        match self.attempts(message, &mut timer).await {
+            Ok(response) => Ok(response),
+            Err(status) => Err(self.explained(status, &mut timer.journal)),
+        }
+    }
+
+    async fn attempts<Req, Resp>(
+        &self,
+        message: &Req,
+        timer: &mut Timer<'_>,
+    ) -> Result<Response<Resp>, Status>
     where
         Req: Message,
         Resp: Message + Default,
     {
         let mut retrying = self.retrying();
-        let alarm = pin!(None);
-        let mut timer = Timer::new(self.deadline, alarm);
         loop {
-            let mut framed = codec::encode(message, self.max_request_bytes)?;
+            let mut framed = codec::encode(message, self.max_request_bytes)
+                .inspect_err(|_too_large| timer.journal.enter(Phase::Send))?;
             let (send, mut attempt) = self
-                .attempt(&mut retrying, &mut timer, |connection, slot, head| {
+                .attempt(&mut retrying, timer, |connection, slot, head| {
                     connection.open_with(slot, head, &mut framed)
                 })
                 .await?;
+            timer.journal.enter(Phase::Send);
+            let mut sent = match send {
+                None => Sent::AtOnce,
+                Some(_) => Sent::NotYet,
+            };
             let received = {
                 // Most requests have been sent by now.
                 let sending = pin!(async {
@@ -109,11 +137,11 @@ impl Call {
                     }
                 });
                 let reply = pin!(reply(&mut attempt.receive));
-                let exchange = pin!(alongside(sending, reply));
+                let exchange = pin!(alongside(sending, reply, &mut sent));
                 let receiving = || receiving_from(&attempt.connection);
                 timer.limit(exchange, receiving).await
             };
-            let status = match received {
+            let (status, processed) = match received {
                 Ok(Ok(reply)) => match codec::decode(reply.payload) {
                     Ok(message) => {
                         attempt.finish.succeeded(&reply.trailers);
@@ -123,23 +151,46 @@ impl Call {
                             .with_trailers(reply.trailers)
                             .with_peer(attempt.connection.peer().clone()));
                     }
-                    Err(undecodable) => undecodable,
+                    Err(undecodable) => (undecodable, None),
                 },
                 Ok(Err(Failure::Unanswered(ended))) => {
                     let processed = ended.processed;
-                    let status = status_of(ended, self.deadline);
-                    attempt.failed(&status);
-                    let verdict = retrying.ended(status, processed);
-                    Box::pin(self.again(verdict, &mut timer)).await?;
-                    continue;
+                    (status_of(ended, self.deadline), Some(processed))
                 }
-                Ok(Err(Failure::Ended(ended))) => status_of(ended, self.deadline),
-                Ok(Err(Failure::Violation(violation))) => violation.into(),
-                Err(deadline_exceeded) => deadline_exceeded,
+                Ok(Err(Failure::Ended(ended))) => (status_of(ended, self.deadline), None),
+                Ok(Err(Failure::Violation(violation))) => (violation.into(), None),
+                Err(deadline_exceeded) => (deadline_exceeded, None),
             };
-            attempt.failed(&status);
-            return Err(status);
+            sent.note(self.deadline, &mut timer.journal);
+            let seen = processed.unwrap_or(Processed::MaybeProcessed);
+            attempt.failed(&status, seen, self.deadline, &mut timer.journal);
+            let Some(processed) = processed else {
+                return Err(status);
+            };
+            let verdict = retrying.ended(status, processed);
+            Box::pin(self.again(verdict, timer)).await?;
         }
+    }
+}
+
+/// Whether a request has left, as far as flow control is concerned.
+#[derive(Clone, Copy)]
+enum Sent {
+    NotYet,
+    AtOnce,
+    Later(Instant),
+}
+
+impl Sent {
+    /// The attempt ends: it was waiting for the server if the request had left, else it was sending.
+    #[cold]
+    fn note(self, deadline: Deadline, journal: &mut Journal) {
+        match self {
+            Self::NotYet => return,
+            Self::AtOnce => (),
+            Self::Later(at) => journal.over(deadline, at),
+        }
+        journal.enter(Phase::Server);
     }
 }
 
@@ -161,10 +212,14 @@ async fn reply(receive: &mut RecvHalf) -> Result<Reply, Failure> {
 fn alongside<T>(
     mut side: Pin<&mut impl Future>,
     mut main: Pin<&mut impl Future<Output = T>>,
+    sent: &mut Sent,
 ) -> impl Future<Output = T> {
-    let mut side_is_done = false;
     poll_fn(move |cx| {
-        side_is_done = side_is_done || side.as_mut().poll(cx).is_ready();
+        if let Sent::NotYet = sent
+            && side.as_mut().poll(cx).is_ready()
+        {
+            *sent = Sent::Later(Instant::now());
+        }
         main.as_mut().poll(cx)
     })
 }

@@ -39,6 +39,8 @@ pub(crate) struct MethodConfigs {
     nothing: MethodConfig,
     /// The channel's, for the calls of all methods.
     throttle: Option<Arc<Throttle>>,
+    /// The balancing policy of the same config, for calls that fail to tell of.
+    policy: Option<&'static str>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +84,19 @@ impl MethodConfigs {
             throttle: Some(throttle),
             ..self.clone()
         }
+    }
+
+    /// The same, beside this balancing policy.
+    pub(super) fn balanced_by(self, policy: &'static str) -> Self {
+        Self {
+            policy: Some(policy),
+            ..self
+        }
+    }
+
+    /// The name of the balancing policy, if there is a config at all.
+    pub(crate) fn policy(&self) -> Option<&'static str> {
+        self.policy
     }
 
     /// What limits the retries of a channel that is configured like this.

@@ -123,13 +123,15 @@ impl ServiceConfig {
         if connections_per_subchannel == Some(0) {
             return Err(BadServiceConfig::NoConnections);
         }
+        let policy = choose(
+            fields.load_balancing_config,
+            fields.load_balancing_policy,
+            policies,
+        )?;
+        let methods = MethodConfigs::parse(fields.method_config.unwrap_or_default())?;
         Ok(Self {
-            policy: choose(
-                fields.load_balancing_config,
-                fields.load_balancing_policy,
-                policies,
-            )?,
-            methods: MethodConfigs::parse(fields.method_config.unwrap_or_default())?.into(),
+            methods: methods.balanced_by(policy.name()).into(),
+            policy,
             retry_throttling: fields.retry_throttling.map(TryInto::try_into).transpose()?,
             health_service: fields
                 .health_check_config
@@ -140,9 +142,10 @@ impl ServiceConfig {
 
     /// The config of a channel that was given none, as if it were `{}`: pick_first, and no limits.
     pub fn empty(policies: &Registry) -> Self {
+        let policy = policies.default_choice();
         Self {
-            policy: policies.default_choice(),
-            methods: Arc::default(),
+            methods: MethodConfigs::default().balanced_by(policy.name()).into(),
+            policy,
             retry_throttling: None,
             health_service: None,
             connections_per_subchannel: None,

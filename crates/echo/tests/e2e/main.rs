@@ -7,6 +7,7 @@ mod cancellation;
 mod control_plane;
 mod deadlines;
 mod details;
+mod explanations;
 mod faults;
 mod health;
 mod hedging;

@@ -28,18 +28,19 @@ use highball_core::{Peer, Status};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Call;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::replay::Replay;
+use super::{Call, Journal};
 use crate::service_config::HedgingPolicy;
 use race::Race;
-pub(super) use race::{SendOn, Won};
+pub(super) use race::SendOn;
+use race::Won;
 pub(super) use requests::{BoxMessages, Requests};
 use schedule::Schedule;
 
 /// How the race of a call ends: said once.
-pub(super) type Outcome = oneshot::Receiver<Result<Won, Status>>;
+pub(super) type Outcome = oneshot::Receiver<Raced>;
 
 impl Call {
     /// Lets attempts at the call race, keeping up to `limit` bytes of `messages` for each to be sent. Returns
@@ -49,6 +50,7 @@ impl Call {
         policy: Arc<HedgingPolicy>,
         messages: BoxMessages,
         limit: usize,
+        journal: Journal,
     ) -> Result<Incoming, Status> {
         let call = Arc::new(self);
         let kept = Replay::new(limit, call.channel.replay_budget());
@@ -56,28 +58,42 @@ impl Call {
         let schedule = Schedule::new(policy, cap, throttle, Instant::now());
         let (opened, first) = oneshot::channel::<Peer>();
         let (told, outcome) = oneshot::channel();
-        let mut race = Race::new(call.clone(), schedule, kept, opened);
+        let mut race = Race::new(call.clone(), schedule, kept, opened, journal);
         let outgoing = Outgoing::pump_after(async move {
             let mut requests = Requests::new(messages);
-            let (result, rest) = match race.run(&mut requests).await {
+            let (won, rest) = match race.run(&mut requests).await {
                 Ok((won, on)) => (Ok(won), Some((on, requests))),
                 Err(status) => (Err(status), None),
             };
+            let journal = race.into_journal();
             // A call that was dropped has stopped this task, or is about to.
-            let _ = told.send(result);
+            let _ = told.send(Raced { won, journal });
             rest
         });
-        match first.await {
-            Ok(peer) => Ok(Incoming::racing(call, peer, outcome, outgoing)),
-            Err(_over) => match outcome.await {
-                Ok(Err(status)) => Err(status),
-                Ok(Ok(_)) | Err(_) => Err(panicked()),
-            },
+        if let Ok(peer) = first.await {
+            return Ok(Incoming::racing(call, peer, outcome, outgoing));
         }
+        let mut raced = outcome.await.unwrap_or_else(|_| panicked());
+        let status = raced.won.err().unwrap_or_else(no_outcome);
+        Err(call.explained(status, &mut raced.journal))
     }
 }
 
-/// The status of a call whose race ended without an outcome.
-pub(super) fn panicked() -> Status {
+/// How a race has ended: with an attempt that counts, or with the status of the call.
+pub(super) struct Raced {
+    pub(super) won: Result<Won, Status>,
+    /// What the attempts have been through.
+    pub(super) journal: Journal,
+}
+
+/// A race that ended without an outcome.
+pub(super) fn panicked() -> Raced {
+    Raced {
+        won: Err(no_outcome()),
+        journal: Journal::default(),
+    }
+}
+
+fn no_outcome() -> Status {
     Status::internal("the request stream panicked")
 }

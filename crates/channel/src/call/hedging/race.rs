@@ -7,8 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
+use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Peer, Status};
-use highball_transport::client::{Ended, SendHalf};
+use highball_transport::client::{Ended, Processed, SendHalf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -17,7 +18,7 @@ use super::racer::{Event, Racer};
 use super::schedule::{Schedule, Verdict};
 use crate::call::attempt::{Attempt, Unopened, status_of};
 use crate::call::replay::Replay;
-use crate::call::{Call, deadline};
+use crate::call::{Call, Journal, deadline};
 
 /// Attempts at a call that are out, what each of them is to be sent, and when the next begins.
 pub(super) struct Race {
@@ -31,6 +32,7 @@ pub(super) struct Race {
     failure: Option<Status>,
     /// Told of the first server that was found.
     opened: Option<oneshot::Sender<Peer>>,
+    journal: Journal,
 }
 
 /// The attempt that the call is from here on.
@@ -54,7 +56,9 @@ impl Race {
         schedule: Schedule,
         kept: Replay,
         opened: oneshot::Sender<Peer>,
+        mut journal: Journal,
     ) -> Self {
+        journal.enter(Phase::Pick);
         Self {
             call,
             schedule,
@@ -63,7 +67,13 @@ impl Race {
             alarm: None,
             failure: None,
             opened: Some(opened),
+            journal,
         }
+    }
+
+    /// What the attempts have been through.
+    pub(super) fn into_journal(self) -> Journal {
+        self.journal
     }
 
     /// Runs until an attempt counts or the call is over. The attempts that do not count are cancelled.
@@ -139,8 +149,9 @@ impl Race {
                     let headers = Some(headers.unwrap_or_default());
                     return Poll::Ready(self.won(index, headers));
                 }
-                Poll::Ready(Event::Unopened(unopened)) => {
+                Poll::Ready(Event::Unopened(unopened, journal)) => {
                     self.racers.remove(index);
+                    self.journal.append(self.call.deadline, journal);
                     self.unopened(unopened)?;
                 }
                 Poll::Ready(Event::Ended(ended)) => {
@@ -157,6 +168,11 @@ impl Race {
         let stream = self.racers.get(index).and_then(Racer::stream);
         if let (Some(stream), Some(opened)) = (stream, self.opened.take()) {
             let _ = opened.send(stream.attempt.connection.peer().clone());
+            // From here on attempts wait for streams, send, and wait for their servers, all at once.
+            self.journal.over(self.call.deadline, Instant::now());
+            self.journal.enter_unmeasured(Phase::Slot);
+            self.journal.enter_unmeasured(Phase::Send);
+            self.journal.enter(Phase::Server);
         }
     }
 
@@ -200,7 +216,7 @@ impl Race {
     fn won(&mut self, index: usize, headers: Option<MetadataMap>) -> Result<(Won, SendOn), Status> {
         let winner = self.racers.remove(index);
         self.racers.clear();
-        let stream = winner.into_stream().ok_or_else(super::panicked)?;
+        let stream = winner.into_stream().ok_or_else(super::no_outcome)?;
         let unsent = stream.unsent(self.kept.messages());
         let (half, attempt) = (stream.half, stream.attempt);
         Ok((Won { attempt, headers }, SendOn { half, unsent }))
@@ -226,7 +242,8 @@ impl Race {
         let status = status_of(ended, self.call.deadline);
         let previous = racer.previous;
         if let Some(stream) = racer.into_stream() {
-            stream.attempt.failed(&status);
+            let (deadline, journal) = (self.call.deadline, &mut self.journal);
+            stream.attempt.failed(&status, processed, deadline, journal);
         }
         let verdict = self.schedule.ended(&status, processed, Instant::now());
         if verdict == Verdict::Transparent {
@@ -251,7 +268,7 @@ impl Race {
 
     /// No attempt is left: the last failure is the call's.
     fn exhausted(&mut self) -> Status {
-        let status = self.failure.take().unwrap_or_else(super::panicked);
+        let status = self.failure.take().unwrap_or_else(super::no_outcome);
         if !self.schedule.is_exhausted() {
             return status;
         }
@@ -286,7 +303,9 @@ impl Race {
             )),
         };
         for stream in streams {
-            stream.attempt.failed(&status);
+            let (deadline, journal) = (self.call.deadline, &mut self.journal);
+            let processed = Processed::MaybeProcessed;
+            stream.attempt.failed(&status, processed, deadline, journal);
         }
         status
     }

@@ -10,7 +10,7 @@ use highball_core::MetadataMap;
 use highball_transport::client::{Connection, Ended, SendHalf};
 
 use crate::call::attempt::{Attempt, Unopened};
-use crate::call::{Call, Timer};
+use crate::call::{Call, Journal, Timer};
 
 /// An attempt that has not been answered. Dropping it cancels it: RST_STREAM(CANCEL).
 pub(super) struct Racer {
@@ -20,9 +20,12 @@ pub(super) struct Racer {
 }
 
 enum State {
-    Opening(BoxFuture<'static, Result<(SendHalf, Attempt), Unopened>>),
+    Opening(BoxFuture<'static, Opened>),
     Open(Box<Stream>),
 }
+
+/// A stream, or why there is none.
+type Opened = Result<(SendHalf, Attempt), (Unopened, Journal)>;
 
 /// The stream of an attempt, and how far its request has come.
 pub(super) struct Stream {
@@ -41,7 +44,8 @@ pub(super) enum Event {
     Opened,
     /// The server has answered: with its headers, or with a good end and none.
     Answered(Option<MetadataMap>),
-    Unopened(Unopened),
+    /// With what it has been through.
+    Unopened(Unopened, Journal),
     Ended(Ended),
 }
 
@@ -50,9 +54,11 @@ impl Racer {
     pub(super) fn begin(call: Arc<Call>, previous: u32) -> Self {
         let opening = Box::pin(async move {
             let alarm = pin!(None);
-            let mut timer = Timer::new(call.deadline.after_waiting(), alarm);
+            let journal = Journal::default();
+            let mut timer = Timer::new(call.deadline.after_waiting(), alarm, journal);
             let mut open = Connection::open;
-            call.attempt_once(previous, &mut timer, &mut open).await
+            let opened = call.attempt_once(previous, &mut timer, &mut open).await;
+            opened.map_err(|unopened| (unopened, timer.journal))
         });
         Self {
             previous,
@@ -84,7 +90,7 @@ impl Racer {
                     self.state = State::Open(Box::new(Stream::new(half, attempt)));
                     Poll::Ready(Event::Opened)
                 }
-                Err(unopened) => Poll::Ready(Event::Unopened(unopened)),
+                Err((unopened, journal)) => Poll::Ready(Event::Unopened(unopened, journal)),
             },
             State::Open(stream) => {
                 let answer = ready!(stream.attempt.receive.poll_headers(cx));
