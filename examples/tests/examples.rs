@@ -97,7 +97,7 @@ macro_rules! plain_examples {
 }
 
 plain_examples! {
-    cancellation deadline file_resolver graceful_stop load_balancing metadata mtls name_resolving tls wait_for_ready
+    cancellation compression deadline file_resolver graceful_stop load_balancing metadata mtls name_resolving tls wait_for_ready
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! | function | what must hold |
 //! |---|---|
 //! | [`frame_decoder`] | where a stream is cut makes no difference to its messages |
+//! | [`compressed_message`] | it is unpacked within the limit or refused; what is packed comes out again |
 //! | [`frames`] | frames of any kind, through tap and h2: every call ends, nothing is left |
 //! | [`metadata`] | what came off the wire goes back to it and comes again |
 //! | [`grpc_message`] | a text is shown as percent-decoding says |
@@ -22,10 +23,12 @@
 //! What a fuzzer finds stays in `corpus/`, under the name of its target.
 
 mod client;
+mod compression;
 mod parsers;
 mod server;
 
 pub use client::{client_vs_bytes, frames, grpc_message, status_trailers};
+pub use compression::compressed_message;
 pub use parsers::{frame_decoder, grpc_timeout, metadata, service_config, target};
 pub use server::server_vs_bytes;
 
@@ -33,8 +36,9 @@ pub use server::server_vs_bytes;
 pub type Check = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Check); 10] = [
+pub const TARGETS: [(&str, Check); 11] = [
     ("client_vs_bytes", client_vs_bytes),
+    ("compressed_message", compressed_message),
     ("frame_decoder", frame_decoder),
     ("frames", frames),
     ("grpc_message", grpc_message),

@@ -8,7 +8,7 @@ use highball_balancer::{Policy, Registry};
 use highball_core::{Backoff, ConnectivityState};
 use highball_resolver::{BadTarget, ResolverFactory, ResolverOptions, ResolverRegistry, Target};
 use highball_transport::client::{ClientOptions, Keepalive};
-use highball_transport::{ChannelCredentials, Connector, SystemConnector};
+use highball_transport::{ChannelCredentials, Compression, Connector, SystemConnector};
 use http::uri::Authority;
 use tokio::sync::{mpsc, watch};
 
@@ -116,6 +116,7 @@ impl ChannelBuilder {
                 credentials: Vec::new(),
                 interceptors: Vec::new(),
                 max_attempts: MAX_CALL_ATTEMPTS,
+                compression: Compression::Identity,
             },
             resolvers: ResolverRegistry::builtin(),
             resolver_options: ResolverOptions::default(),
@@ -260,6 +261,17 @@ impl ChannelBuilder {
     /// same: that is no retry (gRFC A6).
     pub fn disable_retries(mut self) -> Self {
         self.retries = false;
+        self
+    }
+
+    /// Compresses the messages of calls, those that become shorter. A call may say otherwise
+    /// ([`CallOptions::compression`](crate::CallOptions::compression)). Servers that do not know it answer
+    /// UNIMPLEMENTED, and there is no asking them beforehand.
+    ///
+    /// Responses are unpacked in any case, whatever this build knows: what that is depends on the features
+    /// `gzip`, `deflate` and `zstd`, and servers are told.
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.calls.compression = compression;
         self
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use highball_core::{ConnectivityState, Response, Status};
+use highball_transport::Compression;
 use http::uri::Authority;
 use prost::Message;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -54,6 +55,8 @@ pub(crate) struct CallDefaults {
     pub(crate) interceptors: Vec<AnyInterceptor>,
     /// At most so many for a call, whatever its policy says; 1 where retries are switched off.
     pub(crate) max_attempts: u32,
+    /// What messages are compressed by.
+    pub(crate) compression: Compression,
 }
 
 impl Channel {
@@ -267,6 +270,10 @@ impl Handle {
 
     pub(crate) fn max_attempts(&self) -> u32 {
         self.defaults.max_attempts
+    }
+
+    pub(crate) fn compression(&self) -> Compression {
+        self.defaults.compression
     }
 
     pub(crate) fn replay_budget(&self) -> &Arc<ReplayBudget> {

@@ -35,6 +35,13 @@
 //! own. [`CallCredentials`] give calls a token, which never travels in plaintext. Whom a call was answered by
 //! is in [`Response::peer`].
 //!
+//! # Compressing it
+//!
+//! With the feature `gzip`, `deflate` or `zstd` (off by default, to keep a client small), messages are compressed
+//! for a [channel](ChannelBuilder::compression), a [call](Request::with_compression), or a
+//! [message](CompressionSwitch) of a stream. Responses are unpacked whatever the call says; which encodings this
+//! build reads is told to servers in any case.
+//!
 //! # Extending it
 //!
 //! A resolver is a [`resolver::Lookup`] behind [`resolver::Polling`], in a dozen lines; a policy is a
@@ -121,6 +128,7 @@ pub use highball_transport::{
     Certificates, Identity, TlsChannelBuilder, TlsChannelCredentials, TlsError,
 };
 pub use highball_transport::{ChannelCredentials, LocalCredentials, Secured};
+pub use highball_transport::{Compression, CompressionSwitch, Compressions};
 pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use interceptor::{ClientInterceptor, MessageStream, Next};
 pub use service_config::{

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highball_core::Status;
-use highball_transport::ServerCredentials;
 use highball_transport::server::{CallHead, EnforcementPolicy, Keepalive, ServerOptions};
+use highball_transport::{Compression, ServerCredentials};
 
 use crate::interceptor::{Chain, ServerInterceptor};
+use crate::limits::Terms;
 use crate::reflection::{self, Descriptors, ReflectionService, Subject};
 use crate::router::Router;
 use crate::{Listener, MessageLimits, ServeError, Server, Service};
@@ -18,7 +19,7 @@ use crate::{Listener, MessageLimits, ServeError, Server, Service};
 pub struct ServerBuilder {
     router: Router,
     interceptors: Chain,
-    limits: MessageLimits,
+    terms: Terms,
     options: ServerOptions,
     credentials: Option<Arc<dyn ServerCredentials>>,
     handshakes: usize,
@@ -31,7 +32,7 @@ impl ServerBuilder {
         Self {
             router: Router::default(),
             interceptors: Chain::default(),
-            limits: MessageLimits::default(),
+            terms: Terms::default(),
             options: ServerOptions::default(),
             credentials: None,
             handshakes: 1000,
@@ -40,14 +41,15 @@ impl ServerBuilder {
         }
     }
 
-    /// Serves `service` under its name, with the [message limits](Self::message_limits) set so far.
+    /// Serves `service` under its name, with the [message limits](Self::message_limits) and the
+    /// [compression](Self::compression) set so far.
     ///
     /// # Panics
     ///
     /// If a service of that name was added before.
     #[must_use]
     pub fn add_service(self, service: impl Service) -> Self {
-        let limits = self.limits;
+        let limits = self.terms.limits;
         self.add_service_with(service, limits)
     }
 
@@ -58,7 +60,11 @@ impl ServerBuilder {
     /// If a service of that name was added before.
     #[must_use]
     pub fn add_service_with(mut self, service: impl Service, limits: MessageLimits) -> Self {
-        if let Err(name) = self.router.add(service, limits) {
+        let terms = Terms {
+            limits,
+            ..self.terms
+        };
+        if let Err(name) = self.router.add(service, terms) {
             panic!("there are two services named {name:?}");
         }
         self
@@ -68,7 +74,7 @@ impl ServerBuilder {
     /// such calls are UNIMPLEMENTED.
     #[must_use]
     pub fn unknown_service(mut self, service: impl Service) -> Self {
-        self.router.set_unknown(service, self.limits);
+        self.router.set_unknown(service, self.terms);
         self
     }
 
@@ -86,7 +92,19 @@ impl ServerBuilder {
     /// The message limits of services that are added from here on.
     #[must_use]
     pub fn message_limits(mut self, limits: MessageLimits) -> Self {
-        self.limits = limits;
+        self.terms.limits = limits;
+        self
+    }
+
+    /// What the replies of services that are added from here on are compressed by, for clients that can read
+    /// it. Without it, replies are compressed as their requests were. A handler may say otherwise:
+    /// [`Request::compress_reply`](crate::Request::compress_reply).
+    ///
+    /// Requests are unpacked in any case, whatever this build knows: what that is depends on the features
+    /// `gzip`, `deflate` and `zstd`, and clients are told.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.terms.compression = Some(compression);
         self
     }
 
@@ -226,7 +244,7 @@ impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder")
             .field("router", &self.router)
-            .field("limits", &self.limits)
+            .field("terms", &self.terms)
             .field("options", &self.options)
             .field("credentials", &self.credentials)
             .field("grace", &self.grace)

@@ -20,20 +20,22 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use highball_core::{MetadataMap, Peer, Status};
+use highball_transport::Compression;
 use highball_transport::server::{CallHead, Gone, Incoming, Permit, Receiver, Responder};
 use tokio::task::coop::cooperative;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::MessageLimits;
 use crate::cancellation::CallEnd;
+use crate::compression::CallCompression;
 use crate::interceptor::Interceptors;
+use crate::limits::Terms;
 
 /// A call on its way to its handler. Dropping it unanswered resets its stream.
 #[derive(Debug)]
 pub struct IncomingCall {
     pub(crate) incoming: Box<Incoming>,
-    pub(crate) limits: MessageLimits,
+    pub(crate) terms: Terms,
     pub(crate) connection: Arc<ConnectionContext>,
 }
 
@@ -55,6 +57,7 @@ pub(crate) struct CallContext {
     pub(crate) connection: Arc<ConnectionContext>,
     pub(crate) deadline: Option<Instant>,
     pub(crate) end: CallEnd,
+    pub(crate) compression: CallCompression,
 }
 
 /// What a handler is made of.
@@ -143,13 +146,13 @@ impl IncomingCall {
     {
         let Self {
             incoming,
-            limits,
+            terms,
             connection,
         } = self;
         let timeout = incoming.head.timeout();
         let deadline = timeout.and_then(|timeout| incoming.arrived.checked_add(timeout));
         let timer = pin!(None);
-        let (mut attendant, input) = Attendant::of(*incoming, limits, connection, deadline, timer);
+        let (mut attendant, input) = Attendant::of(*incoming, terms, connection, deadline, timer);
         let ending = match attendant.attend(pin!(work(input))).await {
             Ok(Ok(reply)) => reply.send(&mut attendant).await,
             Ok(Err(status)) => Err(Halt::Status(status)),
@@ -185,7 +188,7 @@ pub(crate) struct Attendant<'a> {
     /// Nobody waits for the call any more, but its handler has asked to run to its end. What is kept is the
     /// only thing that can end it.
     orphaned: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    limits: MessageLimits,
+    terms: Terms,
     /// Given back when nothing works on the call any more.
     _permit: Permit,
 }
@@ -193,7 +196,7 @@ pub(crate) struct Attendant<'a> {
 impl<'a> Attendant<'a> {
     fn of(
         incoming: Incoming,
-        limits: MessageLimits,
+        terms: Terms,
         connection: Arc<ConnectionContext>,
         deadline: Option<Instant>,
         timer: Pin<&'a mut Option<Sleep>>,
@@ -211,16 +214,17 @@ impl<'a> Attendant<'a> {
             connection,
             deadline,
             end: CallEnd::default(),
+            compression: CallCompression::default(),
         });
         let attendant = Self {
             responder,
             context: Arc::clone(&context),
             timer,
             orphaned: None,
-            limits,
+            terms,
             _permit: permit,
         };
-        let limit = limits.receive;
+        let limit = terms.limits.receive;
         let input = Input {
             context,
             metadata,
@@ -230,8 +234,22 @@ impl<'a> Attendant<'a> {
         (attendant, input)
     }
 
-    pub(crate) fn limits(&self) -> MessageLimits {
-        self.limits
+    /// The largest message that is sent.
+    pub(crate) fn send_limit(&self) -> usize {
+        self.terms.limits.send
+    }
+
+    /// Settles what the reply is compressed by.
+    pub(crate) fn settle_compression(&mut self) -> Compression {
+        let context = &self.context;
+        let of_service = self.terms.compression;
+        let compression = context.compression.settle(&context.head, of_service);
+        self.responder.announce(compression);
+        compression
+    }
+
+    pub(crate) fn context(&self) -> &Arc<CallContext> {
+        &self.context
     }
 
     /// Polls `work`, which is the user's, until it is done or the call is.

@@ -96,7 +96,7 @@ where
 {
     let handler: AnyHandler<MessageStream> = Box::new(|request| {
         Box::pin(async {
-            let response = handler(request.map(Streaming::of_interceptor)).await?;
+            let response = handler(of_interceptors(request)).await?;
             let once =
                 |message| -> MessageStream { Box::pin(Once(Some(AnyMessage::new(message)))) };
             Ok(response.map(once))
@@ -119,11 +119,19 @@ where
 {
     let handler: AnyHandler<MessageStream> = Box::new(|request| {
         Box::pin(async {
-            let response = handler(request.map(Streaming::of_interceptor)).await?;
+            let response = handler(of_interceptors(request)).await?;
             Ok(response.map(|messages| -> MessageStream { Box::pin(Untyped(messages)) }))
         })
     });
     streaming(interceptors, received::<T>(input), handler).await
+}
+
+/// The messages that come out of the innermost interceptor.
+fn of_interceptors<T: Message + Default + 'static>(
+    request: Request<MessageStream>,
+) -> Request<Streaming<T>> {
+    let context = request.context();
+    request.map(|messages| Streaming::of_interceptor(messages, context))
 }
 
 /// Decodes a message of this type.

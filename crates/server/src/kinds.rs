@@ -104,6 +104,7 @@ pub(crate) async fn single<T: Message + Default>(input: Input) -> Result<Request
         ));
     };
     let message = decode(payload?)?;
+    context.compression.came(receiver.is_compressed());
     if let Some(another) = poll_fn(|cx| receiver.poll_message(limit, cx)).await {
         another?;
         return Err(Status::unimplemented(

@@ -67,6 +67,12 @@
 //! With the feature `tls-ring` or `tls-aws-lc`, [`ServerBuilder::credentials`] takes `TlsServerCredentials`,
 //! which may ask clients for certificates, too. A handler finds who its client is in [`Request::peer`].
 //!
+//! # Compression
+//!
+//! With the feature `gzip`, `deflate` or `zstd`, requests may come compressed, and replies leave so for clients that
+//! can read it: as the requests came, as the [service](ServerBuilder::compression) has it, as the
+//! [handler](Request::compress_reply) says, message by [message](Request::compression_switch) even.
+//!
 //! # What it logs
 //!
 //! Events of the target `server`, with fields. `error`: a handler, a service or a connection's task panicked.
@@ -78,6 +84,7 @@
 
 mod call;
 mod cancellation;
+mod compression;
 mod intercepted;
 mod interceptor;
 mod kinds;
@@ -111,6 +118,7 @@ pub use highball_transport::{BoxIo, LocalCredentials, Secured, ServerCredentials
 pub use highball_transport::{
     Certificates, Identity, TlsError, TlsServerBuilder, TlsServerCredentials,
 };
+pub use highball_transport::{Compression, CompressionSwitch, Compressions};
 pub use highball_transport::{Messages, Sender, Unsent, messages};
 pub use interceptor::{MessageStream, Next, ServerInterceptor};
 pub use kinds::{bidi_streaming, client_streaming, server_streaming, unary, unknown_method};

@@ -1,5 +1,6 @@
-//! How large messages may be.
+//! How large messages may be, and what else a service is served with.
 
+use highball_transport::Compression;
 use highball_transport::framing::{DEFAULT_RECEIVE_LIMIT, DEFAULT_SEND_LIMIT};
 
 /// The largest messages of a service, in bytes of their encoding. A larger one ends its call with
@@ -10,6 +11,14 @@ pub struct MessageLimits {
     pub receive: usize,
     /// The largest message sent to a client; 2 GiB less one byte by default.
     pub send: usize,
+}
+
+/// What goes for the calls of one service.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) limits: MessageLimits,
+    /// Of its replies; as the requests are if this does not say.
+    pub(crate) compression: Option<Compression>,
 }
 
 impl Default for MessageLimits {

@@ -2,16 +2,18 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use futures_core::Stream;
 use highball_core::{Code, MetadataMap, Response, Status};
+use highball_transport::Compression;
 use highball_transport::framing::{self, Batch, FramingError};
 use prost::Message;
 
 use crate::ResponseStream;
-use crate::call::{Attendant, Halt, Reply};
+use crate::call::{Attendant, CallContext, Halt, Reply};
 
 /// The answer of one message.
 pub(crate) struct Single<T>(pub(crate) Response<T>);
@@ -19,9 +21,10 @@ pub(crate) struct Single<T>(pub(crate) Response<T>);
 impl<T: Message + 'static> Reply for Single<T> {
     async fn send(self, attendant: &mut Attendant<'_>) -> Result<MetadataMap, Halt> {
         let (message, metadata, trailers) = self.0.into_parts();
-        let limit = attendant.limits().send;
+        let limit = attendant.send_limit();
+        let compression = attendant.settle_compression();
         let mut framed = BytesMut::new();
-        encode_into(&mut framed, &message, limit).map_err(Status::from)?;
+        encode_into(&mut framed, &message, compression, limit).map_err(Status::from)?;
         drop(message);
         attendant.start(metadata);
         attendant.send(framed.freeze()).await?;
@@ -35,13 +38,13 @@ impl<T: Message + 'static> Reply for Single<T> {
 impl<T: Message + 'static> Reply for Response<ResponseStream<T>> {
     async fn send(self, attendant: &mut Attendant<'_>) -> Result<MetadataMap, Halt> {
         let (mut stream, metadata, mut trailers) = self.into_parts();
-        let limit = attendant.limits().send;
+        let framer = Framer::settle(attendant);
         if !metadata.is_empty() {
             attendant.start(metadata);
         }
         loop {
             let waits_for_headers = !attendant.is_started();
-            let gathering = poll_fn(|cx| gather(stream.as_mut(), limit, waits_for_headers, cx));
+            let gathering = poll_fn(|cx| framer.gather(stream.as_mut(), waits_for_headers, cx));
             let Some(Batch { framed, end }) = attendant.attend(pin!(gathering)).await? else {
                 attendant.start(MetadataMap::new());
                 continue;
@@ -63,28 +66,57 @@ impl<T: Message + 'static> Reply for Response<ResponseStream<T>> {
     }
 }
 
-/// Takes what is ready. With `or_nothing` it is ready with nothing if nothing is.
-fn gather<T: Message>(
-    stream: Pin<&mut (dyn Stream<Item = Result<T, Status>> + Send)>,
+/// Frames the messages of a stream.
+struct Framer {
+    /// What the reply is compressed by, if it is, and who decides about single messages.
+    compression: Option<(Compression, Arc<CallContext>)>,
+    /// The largest message that is sent.
     limit: usize,
-    or_nothing: bool,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Batch<Status>>> {
-    let batch = Batch::poll(stream, cx, |message, buffer| {
-        Ok(encode_into(buffer, &message?, limit)?)
-    });
-    match batch {
-        Poll::Pending if or_nothing => Poll::Ready(None),
-        batch => batch.map(Some),
+}
+
+impl Framer {
+    fn settle(attendant: &mut Attendant<'_>) -> Self {
+        let compression = Some(attendant.settle_compression());
+        let compression = compression.filter(|kind| *kind != Compression::Identity);
+        Self {
+            compression: compression.map(|kind| (kind, Arc::clone(attendant.context()))),
+            limit: attendant.send_limit(),
+        }
+    }
+
+    /// Takes what is ready. With `or_nothing` it is ready with nothing if nothing is.
+    fn gather<T: Message>(
+        &self,
+        stream: Pin<&mut (dyn Stream<Item = Result<T, Status>> + Send)>,
+        or_nothing: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Batch<Status>>> {
+        let batch = Batch::poll(stream, cx, |message, buffer| {
+            let compression = self.compression_of_next_message();
+            Ok(encode_into(buffer, &message?, compression, self.limit)?)
+        });
+        match batch {
+            Poll::Pending if or_nothing => Poll::Ready(None),
+            batch => batch.map(Some),
+        }
+    }
+
+    fn compression_of_next_message(&self) -> Compression {
+        match &self.compression {
+            Some((kind, context)) => context.compression.of_next_message(*kind),
+            None => Compression::Identity,
+        }
     }
 }
 
 fn encode_into<T: Message>(
     buffer: &mut BytesMut,
     message: &T,
+    compression: Compression,
     limit: usize,
 ) -> Result<(), FramingError> {
-    framing::encode_into(buffer, message.encoded_len(), limit, |buffer| {
+    let size = message.encoded_len();
+    framing::compress_into(buffer, compression, size, limit, |buffer| {
         message
             .encode(buffer)
             .expect("a buffer that grows has room");

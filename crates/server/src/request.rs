@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use highball_core::{Attributes, MetadataMap, Peer};
+use highball_core::{Attributes, MetadataMap, Peer, Status};
+use highball_transport::{Compression, CompressionSwitch, Compressions};
 use tokio::time::Instant;
 
 use crate::Cancellation;
@@ -31,6 +32,10 @@ impl<T> Request<T> {
             context,
             attributes: Attributes::default(),
         }
+    }
+
+    pub(crate) fn context(&self) -> Arc<CallContext> {
+        Arc::clone(&self.context)
     }
 
     /// Replaces the metadata: for testing a handler.
@@ -99,6 +104,33 @@ impl<T> Request<T> {
     /// certificates. `None` in a test without a connection.
     pub fn peer(&self) -> Option<&Peer> {
         self.context.connection.peer.as_ref()
+    }
+
+    /// Whether the message came compressed. Messages of a stream differ in that:
+    /// [`Streaming::is_compressed`](crate::Streaming::is_compressed).
+    pub fn is_compressed(&self) -> bool {
+        self.context.compression.is_of_request()
+    }
+
+    /// What the client can read, of all that this build knows. Empty if it does not say.
+    pub fn accepted_compressions(&self) -> Compressions {
+        self.context.head.accepted()
+    }
+
+    /// Chooses what the reply is compressed by, those of its messages that become shorter. A client that cannot
+    /// read that gets them as they are. Without a choice it is what the
+    /// [service](crate::ServerBuilder::compression) has, else what the request was compressed by.
+    ///
+    /// # Errors
+    ///
+    /// INTERNAL when there was a choice before, or when the reply has begun.
+    pub fn compress_reply(&self, compression: Compression) -> Result<(), Status> {
+        self.context.compression.choose(compression)
+    }
+
+    /// Decides for single messages of a reply whether they are compressed, where the reply is.
+    pub fn compression_switch(&self) -> CompressionSwitch {
+        self.context.compression.switch()
     }
 
     /// When the client stops waiting. The call ends then: its handler is dropped, and the client's stream

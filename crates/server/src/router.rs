@@ -10,7 +10,8 @@ use highball_core::Status;
 use highball_transport::server::{CallHead, Incoming};
 
 use crate::call::ConnectionContext;
-use crate::{IncomingCall, MessageLimits, Service};
+use crate::limits::Terms;
+use crate::{IncomingCall, Service};
 
 /// Looks at a call before it is routed.
 pub(crate) type CallTap = Box<dyn Fn(&CallHead) -> Result<(), Status> + Send + Sync>;
@@ -26,22 +27,18 @@ pub(crate) struct Router {
 
 struct Entry {
     service: Box<dyn Service>,
-    limits: MessageLimits,
+    terms: Terms,
 }
 
 impl Router {
     /// Says no if there is a service of this name.
-    pub(crate) fn add(
-        &mut self,
-        service: impl Service,
-        limits: MessageLimits,
-    ) -> Result<(), String> {
+    pub(crate) fn add(&mut self, service: impl Service, terms: Terms) -> Result<(), String> {
         let name = service.name().to_owned();
         let service = Box::new(service);
         match self.services.entry(name) {
             btree_map::Entry::Occupied(there) => Err(there.key().clone()),
             btree_map::Entry::Vacant(place) => {
-                place.insert(Entry { service, limits });
+                place.insert(Entry { service, terms });
                 Ok(())
             }
         }
@@ -53,9 +50,9 @@ impl Router {
     }
 
     /// Takes the calls of services that are not there.
-    pub(crate) fn set_unknown(&mut self, service: impl Service, limits: MessageLimits) {
+    pub(crate) fn set_unknown(&mut self, service: impl Service, terms: Terms) {
         let service = Box::new(service);
-        self.unknown = Some(Entry { service, limits });
+        self.unknown = Some(Entry { service, terms });
     }
 
     pub(crate) fn set_tap(&mut self, tap: CallTap) {
@@ -69,7 +66,7 @@ impl Router {
         tracing::trace!(target: "server", path, "call");
         let mut call = IncomingCall {
             incoming,
-            limits: MessageLimits::default(),
+            terms: Terms::default(),
             connection: Arc::clone(connection),
         };
         if let Err(status) = self.ask_tap(call.head()) {
@@ -82,7 +79,7 @@ impl Router {
         let Some(entry) = self.services.get(service).or(self.unknown.as_ref()) else {
             return call.refuse(Status::unimplemented(format!("unknown service {service}")));
         };
-        call.limits = entry.limits;
+        call.terms = entry.terms;
         // A service that panics here loses its call, not the connection.
         let called = catch_unwind(AssertUnwindSafe(|| entry.service.call(method, call)));
         if called.is_err() {

@@ -38,7 +38,7 @@ pub struct Streaming<T> {
 enum Source {
     Wire(Wire),
     /// From the innermost of the server's interceptors.
-    Interceptor(MessageStream),
+    Interceptor(MessageStream, Arc<CallContext>),
     /// There is nothing more to read.
     Ended,
 }
@@ -62,8 +62,8 @@ impl<T: Message + Default + 'static> Streaming<T> {
         }))
     }
 
-    pub(crate) fn of_interceptor(messages: MessageStream) -> Self {
-        Self::of(Source::Interceptor(messages))
+    pub(crate) fn of_interceptor(messages: MessageStream, context: Arc<CallContext>) -> Self {
+        Self::of(Source::Interceptor(messages, context))
     }
 
     fn of(source: Source) -> Self {
@@ -83,10 +83,19 @@ impl<T: Message + Default + 'static> Streaming<T> {
         poll_fn(|cx| self.poll_message(cx)).await.transpose()
     }
 
+    /// Whether the newest message came compressed.
+    pub fn is_compressed(&self) -> bool {
+        match &self.source {
+            Source::Wire(wire) => wire.receiver.is_compressed(),
+            Source::Interceptor(_, context) => context.compression.is_of_request(),
+            Source::Ended => false,
+        }
+    }
+
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         let next = match &mut self.source {
             Source::Wire(wire) => ready!(wire.poll_message(cx)),
-            Source::Interceptor(messages) => ready!(messages.as_mut().poll_next(cx))
+            Source::Interceptor(messages, _) => ready!(messages.as_mut().poll_next(cx))
                 .map(|message| message.and_then(intercepted::take)),
             Source::Ended => None,
         };
@@ -104,7 +113,11 @@ impl Wire {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<T, Status>>> {
         let next = match self.receiver.poll_message(self.limit, cx) {
-            Poll::Ready(next) => next.map(|payload| payload.and_then(decode)),
+            Poll::Ready(next) => {
+                let is_compressed = self.receiver.is_compressed();
+                self.context.compression.came(is_compressed);
+                next.map(|payload| payload.and_then(decode))
+            }
             Poll::Pending if self.poll_over(cx).is_pending() => return Poll::Pending,
             Poll::Pending => Some(Err(Status::cancelled("the call is over"))),
         };

@@ -40,6 +40,6 @@ fn decode<const PIECES: usize>(pieces: [Bytes; PIECES]) -> Bytes {
     }
     let message = decoder.next(DEFAULT_RECEIVE_LIMIT);
     let message = message.expect("it is well formed").expect("it is whole");
-    let payload = message.into_payload(&Encoding::Identity);
+    let payload = message.into_payload(&Encoding::IDENTITY, usize::MAX);
     payload.expect("it is not compressed")
 }

@@ -15,6 +15,11 @@
 //! Knows connections and calls, but neither channels nor policies. A call becomes a status in
 //! `status.rs`, the last stop of the reading path.
 //!
+//! # Compression
+//!
+//! The features `gzip`, `deflate` and `zstd` are ways to [compress](Compression) messages; without them there is
+//! none, and nothing of it is paid for. Both ends always say what they read (`grpc-accept-encoding`).
+//!
 //! # Settings
 //!
 //! Nothing is left to a default of h2's. Those marked with a star can be set, by
@@ -43,6 +48,7 @@ mod alarm;
 mod bdp;
 mod bell;
 pub mod client;
+mod compression;
 mod connect;
 mod credentials;
 mod credit;
@@ -62,6 +68,7 @@ mod tap;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use compression::{Compression, CompressionSwitch, Compressions};
 pub use connect::{BoxIo, Connector, Io, SystemConnector};
 pub use credentials::{ChannelCredentials, LocalCredentials, Secured, ServerCredentials};
 pub use inflow::Windows;

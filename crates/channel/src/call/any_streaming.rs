@@ -102,6 +102,11 @@ impl AnyStreaming {
         self.incoming.peer()
     }
 
+    /// Whether the newest message came compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.incoming.is_compressed()
+    }
+
     /// The initial metadata, if it has come.
     pub(super) fn known_headers(&self) -> Option<&MetadataMap> {
         self.headers.as_ref()

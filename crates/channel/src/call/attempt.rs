@@ -160,6 +160,8 @@ impl Call {
         let authority = authority.unwrap_or(connection.authority()).clone();
         let mut head = RequestHead::new(authority, self.method.path_and_query().clone());
         head.max_receive_message = self.max_response_bytes;
+        head.compression = self.framing.compression;
+        head.accepted = self.accepted;
         head.metadata = self.metadata.clone();
         if let Some(mut metadata) = credentials {
             metadata.merge(head.metadata);

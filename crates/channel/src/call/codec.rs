@@ -2,26 +2,38 @@
 
 use bytes::{Bytes, BytesMut};
 use highball_core::Status;
-use highball_transport::framing;
+use highball_transport::{Compression, framing};
 use prost::{DecodeError, Message};
 
-/// Encodes a message behind its prefix, in one buffer.
-pub(super) fn encode<T: Message>(message: &T, limit: usize) -> Result<Bytes, Status> {
-    let framed = framing::encode(message.encoded_len(), limit, |buffer| {
-        message.encode_raw(buffer)
-    });
-    Ok(framed?)
+/// How the messages of a request are sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Framing {
+    /// The largest, in bytes, as it is sent.
+    pub(super) limit: usize,
+    pub(super) compression: Compression,
 }
 
-/// Encodes a message behind its prefix, and both behind what `buffer` holds.
-pub(super) fn encode_into<T: Message>(
-    buffer: &mut BytesMut,
-    message: &T,
-    limit: usize,
-) -> Result<(), Status> {
-    let size = message.encoded_len();
-    framing::encode_into(buffer, size, limit, |buffer| message.encode_raw(buffer))?;
-    Ok(())
+impl Framing {
+    /// Encodes a message behind its prefix, in one buffer.
+    pub(super) fn encode<T: Message>(self, message: &T) -> Result<Bytes, Status> {
+        let mut buffer = BytesMut::new();
+        self.encode_into(&mut buffer, message)?;
+        Ok(buffer.freeze())
+    }
+
+    /// Encodes a message behind its prefix, and both behind what `buffer` holds.
+    pub(super) fn encode_into<T: Message>(
+        self,
+        buffer: &mut BytesMut,
+        message: &T,
+    ) -> Result<(), Status> {
+        let Self { limit, compression } = self;
+        let size = message.encoded_len();
+        framing::compress_into(buffer, compression, size, limit, |buffer| {
+            message.encode_raw(buffer);
+        })?;
+        Ok(())
+    }
 }
 
 /// Decodes a payload.

@@ -5,7 +5,7 @@ use highball_core::Status;
 use highball_core::explanation::{Attempts as Limit, Explanation, InForce, Phase};
 use prost::Message;
 
-use super::{Attempts, Call, Journal, codec};
+use super::{Attempts, Call, Journal};
 
 /// How many subchannels are told about one by one.
 const MOST_SUBCHANNELS: usize = 16;
@@ -26,7 +26,7 @@ impl Call {
         message: &impl Message,
         journal: &mut Journal,
     ) -> Result<Bytes, Status> {
-        let framed = codec::encode(message, self.max_request_bytes);
+        let framed = self.framing.encode(message);
         framed.map_err(|status| {
             journal.enter(Phase::Send);
             self.explained(status, journal)

@@ -48,6 +48,7 @@ pub(super) struct Incoming {
     journal: Journal,
     /// Messages since there was nothing to read.
     in_a_row: u32,
+    is_compressed: bool,
     /// The initial metadata, once it has come.
     headers: Option<MetadataMap>,
     trailers: MetadataMap,
@@ -82,6 +83,7 @@ impl Incoming {
             retrying,
             journal,
             in_a_row: 0,
+            is_compressed: false,
             headers: None,
             trailers: MetadataMap::new(),
         }
@@ -105,6 +107,7 @@ impl Incoming {
             // The race keeps it.
             journal: Journal::default(),
             in_a_row: 0,
+            is_compressed: false,
             headers: None,
             trailers: MetadataMap::new(),
         }
@@ -138,6 +141,11 @@ impl Incoming {
     /// The server that answers.
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Whether the newest payload came compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// The initial metadata, if it has come.
@@ -177,7 +185,11 @@ impl Incoming {
             State::Open(attempt) if self.headers.is_none() => {
                 attempt.receive.poll_headers(cx).map_ok(Step::Headers)
             }
-            State::Open(attempt) => attempt.receive.poll_message(cx).map_ok(Step::Message),
+            State::Open(attempt) => {
+                let message = attempt.receive.poll_message(cx).map_ok(Step::Message);
+                self.is_compressed = attempt.receive.is_compressed();
+                message
+            }
             State::Over => return Poll::Ready(Ok(None)),
         };
         match step {

@@ -39,13 +39,14 @@ use std::time::Duration;
 
 use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Status};
-use highball_transport::framing;
+use highball_transport::{Compressions, framing};
 use http::uri::Authority;
 use tokio::time::{Instant, sleep};
 
 use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
 use crate::service_config::{HedgingPolicy, MethodConfig, MethodConfigs, RetryPolicy};
+use codec::Framing;
 use retry::{Retrying, Verdict};
 
 pub use any_streaming::{AnyStreaming, ResponseListener};
@@ -73,8 +74,10 @@ pub(crate) struct Call {
     credentials: Option<AnyCallCredentials>,
     wait_for_ready: bool,
     deadline: Deadline,
-    max_request_bytes: usize,
+    framing: Framing,
     max_response_bytes: usize,
+    /// What the response may be compressed by.
+    accepted: Compressions,
     /// How many bytes of a streamed request are kept for another attempt.
     max_replay_bytes: usize,
     attempts: Attempts,
@@ -209,10 +212,14 @@ impl Begun {
                 .or(config.wait_for_ready)
                 .unwrap_or(false),
             deadline: deadline.or_after(config.timeout),
-            max_request_bytes: smaller(options.max_request_bytes, config.max_request_bytes)
-                .unwrap_or(framing::DEFAULT_SEND_LIMIT),
+            framing: Framing {
+                limit: smaller(options.max_request_bytes, config.max_request_bytes)
+                    .unwrap_or(framing::DEFAULT_SEND_LIMIT),
+                compression: options.compression.unwrap_or(channel.compression()),
+            },
             max_response_bytes: smaller(options.max_response_bytes, config.max_response_bytes)
                 .unwrap_or(framing::DEFAULT_RECEIVE_LIMIT),
+            accepted: options.accept_compressions.unwrap_or(Compressions::all()),
             max_replay_bytes: options
                 .max_replay_bytes
                 .unwrap_or(replay::DEFAULT_CALL_LIMIT),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use highball_core::{InvalidMetadata, MetadataMap};
 
+use highball_transport::{Compression, CompressionSwitch, Compressions};
+
 use crate::call_credentials::{AnyCallCredentials, CallCredentials};
 
 /// What holds for one call, where it differs from its method's config and the channel's defaults.
@@ -22,6 +24,13 @@ pub struct CallOptions {
     pub max_request_bytes: Option<usize>,
     /// The largest response message, in bytes; 4 MiB if neither this nor the method config says.
     pub max_response_bytes: Option<usize>,
+    /// What the request's messages are compressed by, those that become shorter; what the channel says if this
+    /// does not. A server that does not know it answers UNIMPLEMENTED, and says what it knows.
+    pub compression: Option<Compression>,
+    /// Decides for single messages of a streamed request whether they are compressed.
+    pub compression_switch: Option<CompressionSwitch>,
+    /// What the response may be compressed by; all that this build knows if this does not say.
+    pub accept_compressions: Option<Compressions>,
     /// How many bytes of a streamed request are kept for another attempt; 256 KiB if this does not say.
     /// A call that has streamed more is not retried. The message of a unary call is the caller's, and is
     /// kept anyway.
@@ -70,6 +79,13 @@ impl<T> Request<T> {
     #[must_use]
     pub fn with_wait_for_ready(mut self, wait: bool) -> Self {
         self.options.wait_for_ready = Some(wait);
+        self
+    }
+
+    /// Compresses the request: see [`CallOptions::compression`].
+    #[must_use]
+    pub fn with_compression(mut self, compression: Compression) -> Self {
+        self.options.compression = Some(compression);
         self
     }
 

@@ -13,9 +13,11 @@ use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Peer, Response, Status};
 use highball_transport::client::Connection;
 use highball_transport::framing::Batch;
+use highball_transport::{Compression, CompressionSwitch};
 use prost::Message;
 
 use super::any_streaming::{AnyStreaming, Decode};
+use super::codec::Framing;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::replay::Replay;
@@ -75,6 +77,14 @@ impl<T: Message + Default + 'static> Streaming<T> {
         match &self.source {
             Source::Wire(incoming) => incoming.trailers(),
             Source::Interceptor(streaming) => streaming.trailers(),
+        }
+    }
+
+    /// Whether the newest message came compressed.
+    pub fn is_compressed(&self) -> bool {
+        match &self.source {
+            Source::Wire(incoming) => incoming.is_compressed(),
+            Source::Interceptor(streaming) => streaming.is_compressed(),
         }
     }
 
@@ -253,13 +263,15 @@ pub(super) async fn open_stream<S>(
 where
     S: Stream<Item: Message> + Send + 'static,
 {
-    let (messages, metadata, options) = request.into_parts();
+    let (messages, metadata, mut options) = request.into_parts();
+    let switch = options.compression_switch.take();
     let mut journal = Journal::default();
     let begun = Call::begin(channel, method, deadline, &mut journal).await?;
     let call = begun.settle(method, metadata, options, &mut journal)?;
     let framed = Framed {
         messages: Box::pin(messages),
-        limit: call.max_request_bytes,
+        framing: call.framing,
+        switch,
         end: None,
     };
     open(call, framed, journal).await
@@ -294,7 +306,9 @@ where
 /// An application's messages, encoded and framed; those that are ready together in one piece.
 struct Framed<S> {
     messages: Pin<Box<S>>,
-    limit: usize,
+    framing: Framing,
+    /// Whether a message is compressed, where the others are.
+    switch: Option<CompressionSwitch>,
     /// How the messages ended, once they have.
     end: Option<Result<(), Status>>,
 }
@@ -305,12 +319,17 @@ impl<S: Stream<Item: Message>> Stream for Framed<S> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let Self {
             messages,
-            limit,
+            framing,
+            switch,
             end,
         } = &mut *self;
         if end.is_none() {
             let batch = ready!(Batch::poll(messages.as_mut(), cx, |message, buffer| {
-                codec::encode_into(buffer, &message, *limit)
+                let mut framing = *framing;
+                if switch.as_ref().is_some_and(|switch| !switch.is_on()) {
+                    framing.compression = Compression::Identity;
+                }
+                framing.encode_into(buffer, &message)
             }));
             *end = batch.end;
             if !batch.framed.is_empty() {

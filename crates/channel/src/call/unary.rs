@@ -117,7 +117,9 @@ impl Call {
     {
         let mut retrying = self.retrying();
         loop {
-            let mut framed = codec::encode(message, self.max_request_bytes)
+            let mut framed = self
+                .framing
+                .encode(message)
                 .inspect_err(|_too_large| timer.journal.enter(Phase::Send))?;
             let (send, mut attempt) = self
                 .attempt(&mut retrying, timer, |connection, slot, head| {

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use highball_server::{Code, MetadataMap, Request, Response, ResponseStream, Status, Streaming};
+use highball_server::{
+    Code, Compression, CompressionSwitch, MetadataMap, Request, Response, ResponseStream, Status,
+    Streaming,
+};
 
 use super::testing::test_service_server::TestService;
 use super::testing::{
@@ -37,8 +40,12 @@ impl TestService for TestServer {
         request: Request<SimpleRequest>,
     ) -> Result<Response<SimpleResponse>, Status> {
         let echoed = Echoed::of(request.metadata());
+        let wanted = request.message();
+        check_compression(wanted.expect_compressed.as_ref(), request.is_compressed())?;
+        if let Some(BoolValue { value }) = wanted.response_compressed {
+            request.compress_reply(gzip_if(value))?;
+        }
         let message = request.into_message();
-        check_compression(message.expect_compressed.as_ref())?;
         echoed.check_status(message.response_status.as_ref())?;
         let server_id = match message.fill_server_id {
             true => self.id.clone(),
@@ -64,7 +71,13 @@ impl TestService for TestServer {
     ) -> Result<Response<ResponseStream<StreamingOutputCallResponse>>, Status> {
         let echoed = Echoed::of(request.metadata());
         let peer = peer(&request);
-        let answers = answers(request.into_message(), peer);
+        let parameters = &request.message().response_parameters;
+        let says = |parameters: &ResponseParameters| parameters.compressed.is_some();
+        if parameters.iter().any(says) {
+            request.compress_reply(Compression::Gzip)?;
+        }
+        let switch = request.compression_switch();
+        let answers = answers(request.into_message(), peer, switch);
         Ok(echoed.put_around(answers.boxed()))
     }
 
@@ -76,7 +89,7 @@ impl TestService for TestServer {
         let mut messages = request.into_message();
         let mut size = 0;
         while let Some(message) = messages.message().await? {
-            check_compression(message.expect_compressed.as_ref())?;
+            check_compression(message.expect_compressed.as_ref(), messages.is_compressed())?;
             size += message.payload.map_or(0, |payload| payload.body.len());
         }
         Ok(echoed.put_around(StreamingInputCallResponse {
@@ -89,11 +102,11 @@ impl TestService for TestServer {
         request: Request<Streaming<StreamingOutputCallRequest>>,
     ) -> Result<Response<ResponseStream<StreamingOutputCallResponse>>, Status> {
         let echoed = Echoed::of(request.metadata());
-        let peer = peer(&request);
+        let (peer, switch) = (peer(&request), request.compression_switch());
         let answers = request
             .into_message()
             .flat_map(move |message| match message {
-                Ok(message) => answers(message, peer.clone()).boxed(),
+                Ok(message) => answers(message, peer.clone(), switch.clone()).boxed(),
                 Err(status) => stream::iter([Err(status)]).boxed(),
             });
         Ok(echoed.put_around(answers.boxed()))
@@ -104,13 +117,14 @@ impl TestService for TestServer {
         request: Request<Streaming<StreamingOutputCallRequest>>,
     ) -> Result<Response<ResponseStream<StreamingOutputCallResponse>>, Status> {
         let echoed = Echoed::of(request.metadata());
-        let peer = peer(&request);
+        let (peer, switch) = (peer(&request), request.compression_switch());
         let mut messages = request.into_message();
         let mut all = Vec::new();
         while let Some(message) = messages.message().await? {
             all.push(message);
         }
-        let answers = stream::iter(all).flat_map(move |message| answers(message, peer.clone()));
+        let answers = stream::iter(all)
+            .flat_map(move |message| answers(message, peer.clone(), switch.clone()));
         Ok(echoed.put_around(answers.boxed()))
     }
 }
@@ -155,10 +169,12 @@ fn wanted_status(wanted: Option<&EchoStatus>) -> Result<(), Status> {
     Err(Status::new(code, wanted.message.clone()))
 }
 
-/// The responses that one message asks for, each after its pause. A status that it asks for comes at once.
+/// The responses that one message asks for, each after its pause, and compressed if it is to be, where the
+/// stream is. A status that it asks for comes at once.
 fn answers(
     message: StreamingOutputCallRequest,
     peer: String,
+    switch: CompressionSwitch,
 ) -> impl stream::Stream<Item = Result<StreamingOutputCallResponse, Status>> + Send {
     let wanted = wanted_status(message.response_status.as_ref());
     let parameters = match wanted {
@@ -166,11 +182,16 @@ fn answers(
         Err(status) => VecDeque::from([Err(status)]),
     };
     stream::unfold(parameters, move |mut parameters| {
-        let (kind, peer) = (message.response_type, peer.clone());
+        let (kind, peer, switch) = (message.response_type, peer.clone(), switch.clone());
         async move {
             let next: Result<ResponseParameters, Status> = parameters.pop_front()?;
             let answer = match next {
-                Ok(parameters) => answer(kind, &parameters, peer).await,
+                Ok(parameters) => {
+                    let answer = answer(kind, &parameters, peer).await;
+                    let compressed = parameters.compressed;
+                    switch.set(compressed.is_none_or(|compressed| compressed.value));
+                    answer
+                }
                 Err(status) => Err(status),
             };
             Some((answer, parameters))
@@ -207,13 +228,23 @@ fn filled(kind: i32, size: i32) -> Result<Payload, Status> {
     Ok(payload(size))
 }
 
-/// Messages do not come compressed.
-fn check_compression(expected: Option<&BoolValue>) -> Result<(), Status> {
+/// Whether a message came as it says.
+fn check_compression(expected: Option<&BoolValue>, is_compressed: bool) -> Result<(), Status> {
     match expected {
-        Some(BoolValue { value: true }) => Err(Status::invalid_argument(
-            "the request is not compressed, although it says so",
-        )),
-        Some(BoolValue { value: false }) | None => Ok(()),
+        Some(BoolValue { value }) if *value != is_compressed => {
+            Err(Status::invalid_argument(match value {
+                true => "the request is not compressed, although it says so",
+                false => "the request is compressed, although it says it is not",
+            }))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn gzip_if(compressed: bool) -> Compression {
+    match compressed {
+        true => Compression::Gzip,
+        false => Compression::Identity,
     }
 }
 

@@ -8,6 +8,7 @@ use super::testing::unimplemented_service_client::UnimplementedServiceClient;
 /// Goes through cases.
 #[derive(Clone, Debug)]
 pub struct Tester {
+    pub(super) channel: Channel,
     pub(super) client: TestServiceClient,
     pub(super) unimplemented: UnimplementedServiceClient,
     metadata: MetadataMap,
@@ -18,7 +19,8 @@ impl Tester {
     pub fn new(channel: Channel, metadata: MetadataMap) -> Self {
         Self {
             client: TestServiceClient::new(channel.clone()),
-            unimplemented: UnimplementedServiceClient::new(channel),
+            unimplemented: UnimplementedServiceClient::new(channel.clone()),
+            channel,
             metadata,
         }
     }

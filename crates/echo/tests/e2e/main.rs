@@ -4,6 +4,7 @@
 mod answers;
 mod bad_config;
 mod cancellation;
+mod compression;
 mod control_plane;
 mod deadlines;
 mod details;

@@ -208,7 +208,8 @@ async fn an_unknown_encoding_is_unimplemented_and_the_known_ones_are_named() {
     let reply = client.send_all(snappy, [framed(&"hi".to_owned())]).await;
     let text = "12 grpc: Decompressor is not installed for grpc-encoding \"snappy\"";
     assert_eq!((reply.http, reply.status().as_str()), (200, text));
-    assert_eq!(reply.field("grpc-accept-encoding"), "identity");
+    let known = reply.field("grpc-accept-encoding");
+    assert!(known.starts_with("gzip,deflate"), "{known}");
     drop(client);
     world.end().await;
 }

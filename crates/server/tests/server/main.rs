@@ -8,6 +8,7 @@ mod admission;
 mod arbitrary;
 mod bad_client;
 mod calls;
+mod compression;
 mod health;
 mod keepalive;
 mod oversize;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use highball_core::{Address, Peer, Status};
 use http::uri::Authority;
 
+use super::recv::Accepts;
 use super::shared::{Sent, Shared};
 use super::stream::{Held, Open, StreamCell};
 use super::{RecvHalf, RequestHead, SendHalf};
@@ -143,14 +144,14 @@ impl Connection {
     /// is left (`DEADLINE_EXCEEDED`) or when the server accepts no headers of that size (`INTERNAL`).
     pub fn open(&self, slot: Slot, head: RequestHead) -> Result<(SendHalf, RecvHalf), OpenError> {
         let shared = &self.0.shared;
-        let limit = head.max_receive_message;
+        let accepts = Accepts::of(&head);
         let sent = self.start(&slot, head)?;
         let open = Open::new(sent.stream, slot);
         let cell = Arc::new(StreamCell::new(Arc::clone(shared), sent.id, open));
         let held = Held::WithSender(Arc::clone(&cell));
         Ok((
             SendHalf::new(cell),
-            RecvHalf::new(held, sent.response, limit),
+            RecvHalf::new(held, sent.response, accepts),
         ))
     }
 
@@ -168,7 +169,7 @@ impl Connection {
         head: RequestHead,
         framed: &mut Bytes,
     ) -> Result<(Option<SendHalf>, RecvHalf), OpenError> {
-        let limit = head.max_receive_message;
+        let accepts = Accepts::of(&head);
         let sent = self.start(&slot, head)?;
         let shared = Arc::clone(&self.0.shared);
         let mut open = Open::new(sent.stream, slot);
@@ -180,7 +181,7 @@ impl Connection {
             let send = SendHalf::new(Arc::clone(&cell));
             (Some(send), Held::WithSender(cell))
         };
-        Ok((send, RecvHalf::new(held, sent.response, limit)))
+        Ok((send, RecvHalf::new(held, sent.response, accepts)))
     }
 
     fn start(&self, slot: &Slot, head: RequestHead) -> Result<Sent, OpenError> {

@@ -17,8 +17,10 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
 use highball_core::{MetadataMap, Status};
 
+use super::RequestHead;
 use super::failure::Ended;
 use super::stream::Held;
+use crate::compression::Compressions;
 use crate::credit::Credit;
 use crate::framing::{Decoder, Encoding, FramingError};
 use crate::response::{self, Foreign, Opening};
@@ -32,12 +34,30 @@ pub struct RecvHalf {
     decoder: Decoder,
     encoding: Encoding,
     credit: Credit,
-    /// The largest message that is accepted.
-    limit: usize,
+    accepts: Accepts,
     /// Set when the call has ended well.
     trailers: MetadataMap,
     /// The server has sent headers, whatever they said.
     has_answered: bool,
+    /// The newest message came compressed.
+    is_compressed: bool,
+}
+
+/// What a call accepts of its response.
+#[derive(Clone, Copy)]
+pub(super) struct Accepts {
+    /// The largest message, in bytes.
+    limit: usize,
+    compressions: Compressions,
+}
+
+impl Accepts {
+    pub(super) fn of(head: &RequestHead) -> Self {
+        Self {
+            limit: head.max_receive_message,
+            compressions: head.accepted,
+        }
+    }
 }
 
 enum State {
@@ -49,16 +69,17 @@ enum State {
 }
 
 impl RecvHalf {
-    pub(super) fn new(held: Held, response: ResponseFuture, limit: usize) -> Self {
+    pub(super) fn new(held: Held, response: ResponseFuture, accepts: Accepts) -> Self {
         Self {
             held,
             state: State::Opening(response),
             decoder: Decoder::new(),
-            encoding: Encoding::Identity,
+            encoding: Encoding::IDENTITY,
             credit: Credit::default(),
-            limit,
+            accepts,
             trailers: MetadataMap::new(),
             has_answered: false,
+            is_compressed: false,
         }
     }
 
@@ -103,6 +124,11 @@ impl RecvHalf {
         poll_fn(|cx| self.poll_end(cx)).await
     }
 
+    /// Whether the newest message came compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
+    }
+
     /// Takes the trailing metadata, once [`message`](Self::message) has returned `Ok(None)`.
     pub fn trailers(&mut self) -> MetadataMap {
         std::mem::take(&mut self.trailers)
@@ -141,11 +167,14 @@ impl RecvHalf {
     /// Like [`message`](Self::message), for a hand-written future.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Ended>> {
         loop {
-            match self.decoder.next(self.limit) {
-                Ok(Some(message)) => match message.into_payload(&self.encoding) {
-                    Ok(payload) => return Poll::Ready(Ok(Some(payload))),
-                    Err(error) => self.refuse(error),
-                },
+            match self.decoder.next(self.accepts.limit) {
+                Ok(Some(message)) => {
+                    self.is_compressed = message.is_compressed();
+                    match message.into_payload(&self.encoding, self.accepts.limit) {
+                        Ok(payload) => return Poll::Ready(Ok(Some(payload))),
+                        Err(error) => self.refuse(error),
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => self.refuse(error),
             }
@@ -180,7 +209,7 @@ impl RecvHalf {
     fn open(&mut self, response: http::Response<RecvStream>) -> Option<MetadataMap> {
         self.has_answered = true;
         let (head, body) = response.into_parts();
-        self.encoding = Encoding::of(&head.headers);
+        self.encoding = Encoding::of(&head.headers).within(self.accepts.compressions);
         let is_last = body.is_end_stream();
         match response::open(head, is_last, self.held.shared().max_header_list_size) {
             Opening::Headers(metadata) => {

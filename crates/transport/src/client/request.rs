@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use highball_core::{MetadataMap, Status};
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, HeaderName, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::OpenError;
+use super::same_headers::ACCEPT_ENCODING;
 use super::shared::Shared;
-use crate::framing::DEFAULT_RECEIVE_LIMIT;
+use crate::compression::{Compression, Compressions};
+use crate::framing::{DEFAULT_RECEIVE_LIMIT, GRPC_ENCODING};
 use crate::response::header_list_size;
 
 /// What a call starts with. Cheap to build: path and authority are shared, not copied.
@@ -28,6 +30,11 @@ pub struct RequestHead {
     pub previous_attempts: u32,
     /// The largest message the caller accepts, in bytes; 4 MiB by default.
     pub max_receive_message: usize,
+    /// What the call's messages are compressed by: `grpc-encoding`, sent unless it is the identity. Whoever
+    /// frames them compresses them.
+    pub compression: Compression,
+    /// What the response may be compressed by: `grpc-accept-encoding`; all that this build knows by default.
+    pub accepted: Compressions,
 }
 
 const PREVIOUS_ATTEMPTS: HeaderName = HeaderName::from_static("grpc-previous-rpc-attempts");
@@ -45,6 +52,8 @@ impl RequestHead {
             metadata: MetadataMap::new(),
             previous_attempts: 0,
             max_receive_message: DEFAULT_RECEIVE_LIMIT,
+            compression: Compression::Identity,
+            accepted: Compressions::all(),
         }
     }
 
@@ -78,6 +87,13 @@ impl RequestHead {
 
     fn headers(self, shared: &Shared) -> (HeaderMap, PathAndQuery, Authority) {
         let mut headers = shared.same_headers.of(self.timeout);
+        if self.compression != Compression::Identity {
+            let name = HeaderValue::from_static(self.compression.name());
+            headers.insert(GRPC_ENCODING, name);
+        }
+        if self.accepted != Compressions::all() {
+            headers.insert(ACCEPT_ENCODING, self.accepted.header_value());
+        }
         if self.previous_attempts > 0 {
             headers.insert(PREVIOUS_ATTEMPTS, self.previous_attempts.into());
         }

@@ -11,11 +11,14 @@ use std::time::Duration;
 use highball_core::encode_timeout;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::compression::ALL_COMPRESSIONS;
+
 /// How many time-outs are remembered; a program has few.
 const PLACES: usize = 8;
 
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
+pub(super) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 #[derive(Debug)]
@@ -39,6 +42,7 @@ impl SameHeaders {
             (header::CONTENT_TYPE, CONTENT_TYPE),
             (header::USER_AGENT, user_agent),
             (header::TE, TRAILERS),
+            (ACCEPT_ENCODING, ALL_COMPRESSIONS),
         ];
         Self {
             bare: HeaderMap::from_iter(fields),
@@ -112,6 +116,7 @@ mod tests {
             assert_eq!(headers[header::CONTENT_TYPE], "application/grpc");
             assert_eq!(headers[header::USER_AGENT], "test/1");
             assert_eq!(headers[header::TE], "trailers");
+            assert_eq!(headers[ACCEPT_ENCODING], ALL_COMPRESSIONS);
             assert_eq!(headers.contains_key(TIMEOUT), left.is_some());
         }
     }

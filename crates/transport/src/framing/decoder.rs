@@ -149,13 +149,20 @@ impl Decoder {
 }
 
 impl Message {
-    /// The payload, ready to be decoded, given what the peer announced in `grpc-encoding`.
-    pub fn into_payload(self, encoding: &Encoding) -> Result<Bytes, FramingError> {
-        match (self.compressed, encoding) {
-            (false, _) => Ok(self.payload),
-            (true, Encoding::Identity) => Err(FramingError::CompressedWithoutEncoding),
-            (true, Encoding::Unknown(name)) => Err(FramingError::UnknownEncoding(name.clone())),
+    /// Whether it says that it is compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    /// The payload, ready to be decoded, given what the peer announced in `grpc-encoding`. One that was
+    /// compressed and is longer than `limit` bytes is [`FramingError::TooLargeUnpacked`], found out in no more
+    /// memory than that.
+    pub fn into_payload(self, encoding: &Encoding, limit: usize) -> Result<Bytes, FramingError> {
+        if !self.compressed {
+            return Ok(self.payload);
         }
+        let compression = encoding.of_a_compressed_message()?;
+        compression.unpack(self.payload, limit)
     }
 }
 
@@ -168,7 +175,7 @@ mod tests {
     use super::*;
 
     fn plain(message: Message) -> Bytes {
-        message.into_payload(&Encoding::Identity).unwrap()
+        message.into_payload(&Encoding::IDENTITY, 0).unwrap()
     }
 
     fn stream(payloads: &[Vec<u8>]) -> Bytes {
@@ -264,13 +271,13 @@ mod tests {
             decoder.next(10).unwrap().unwrap()
         };
         assert_eq!(
-            compressed().into_payload(&Encoding::Identity),
+            compressed().into_payload(&Encoding::IDENTITY, 100),
             Err(FramingError::CompressedWithoutEncoding)
         );
-        let snappy = "snappy".to_owned();
+        let snappy = "snappy";
         assert_eq!(
-            compressed().into_payload(&Encoding::Unknown(snappy.clone())),
-            Err(FramingError::UnknownEncoding(snappy.clone()))
+            compressed().into_payload(&Encoding::Unknown(snappy.into()), 100),
+            Err(FramingError::UnknownEncoding(snappy.to_owned()))
         );
         let (messages, _) = decode([stream(&[vec![5]])]);
         assert_eq!(messages[0][..], [5]);

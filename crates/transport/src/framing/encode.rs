@@ -56,7 +56,7 @@ pub fn encode_into(
     }
 }
 
-fn check(size: usize, limit: usize) -> Result<u32, FramingError> {
+pub(super) fn check(size: usize, limit: usize) -> Result<u32, FramingError> {
     match u32::try_from(size) {
         Ok(length) if size <= limit => Ok(length),
         _ => Err(FramingError::TooLargeToSend { size, limit }),

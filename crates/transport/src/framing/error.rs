@@ -2,6 +2,8 @@
 
 use highball_core::{Code, Status};
 
+use crate::compression::Compression;
+
 /// A message that cannot be framed, or bytes that are no framed message.
 ///
 /// [`Status::from`] gives the status a call ends with.
@@ -33,6 +35,21 @@ pub enum FramingError {
     /// call with UNIMPLEMENTED and this text before it reads a message.
     #[error("grpc: Decompressor is not installed for grpc-encoding {0:?}")]
     UnknownEncoding(String),
+    /// The compression that was announced is known here, but the call has not said it reads it: INTERNAL.
+    #[error(
+        "grpc: peer compressed the response with {:?} which is not allowed by AcceptCompressors",
+        .0.name()
+    )]
+    EncodingNotAllowed(Compression),
+    /// A compressed message is longer than this side takes: RESOURCE_EXHAUSTED. How long, nobody has found out.
+    #[error("grpc: received message after decompression larger than max {limit}")]
+    TooLargeUnpacked {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A compressed message is not what was announced, or damaged: INTERNAL.
+    #[error("grpc: failed to decompress the received message: {0}")]
+    Corrupt(String),
     /// The stream ended inside a message: INTERNAL.
     #[error("unexpected EOF")]
     UnexpectedEnd,
@@ -41,12 +58,14 @@ pub enum FramingError {
 impl From<FramingError> for Status {
     fn from(error: FramingError) -> Self {
         let code = match error {
-            FramingError::TooLargeToSend { .. } | FramingError::TooLarge { .. } => {
-                Code::ResourceExhausted
-            }
+            FramingError::TooLargeToSend { .. }
+            | FramingError::TooLarge { .. }
+            | FramingError::TooLargeUnpacked { .. } => Code::ResourceExhausted,
             FramingError::UnknownFlag(_)
             | FramingError::CompressedWithoutEncoding
             | FramingError::UnknownEncoding(_)
+            | FramingError::EncodingNotAllowed(_)
+            | FramingError::Corrupt(_)
             | FramingError::UnexpectedEnd => Code::Internal,
         };
         Self::new(code, error.to_string()).with_source(error)
@@ -80,6 +99,19 @@ mod tests {
             (
                 FramingError::UnknownEncoding("snappy".to_owned()),
                 "INTERNAL: grpc: Decompressor is not installed for grpc-encoding \"snappy\"",
+            ),
+            (
+                FramingError::EncodingNotAllowed(Compression::Identity),
+                "INTERNAL: grpc: peer compressed the response with \"identity\" which is not \
+                 allowed by AcceptCompressors",
+            ),
+            (
+                FramingError::TooLargeUnpacked { limit },
+                "RESOURCE_EXHAUSTED: grpc: received message after decompression larger than max 10",
+            ),
+            (
+                FramingError::Corrupt("a bit fell over".to_owned()),
+                "INTERNAL: grpc: failed to decompress the received message: a bit fell over",
             ),
             (FramingError::UnexpectedEnd, "INTERNAL: unexpected EOF"),
         ] {

@@ -9,19 +9,23 @@
 //!
 //! [`encode`] writes prefix and payload into one buffer, [`Batch`] the messages that are ready at the same
 //! time; [`Decoder`] takes the pieces as they come and
-//! gives whole payloads. The message format itself (protobuf) is none of this module's business.
+//! gives whole payloads. [`compress_into`] packs a payload first, and [`Message::into_payload`] unpacks it. The
+//! message format itself (protobuf) is none of this module's business.
 //! Follows [PROTOCOL-HTTP2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
 
 mod batch;
+mod compressed;
 mod decoder;
 mod encode;
 mod encoding;
 mod error;
 
 pub use batch::Batch;
+pub use compressed::compress_into;
 pub use decoder::{Decoder, Message};
 pub use encode::{encode, encode_into};
-pub use encoding::{ACCEPTED_ENCODINGS, Encoding};
+pub use encoding::Encoding;
+pub(crate) use encoding::GRPC_ENCODING;
 pub use error::FramingError;
 
 /// Flag and length.

@@ -9,6 +9,7 @@ use highball_core::{MetadataMap, Status, decode_timeout};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
 
 use super::CallHead;
+use crate::compression::{Compression, Compressions};
 use crate::framing::{Encoding, FramingError};
 
 /// A longer time than this is no limit: thirty years.
@@ -44,12 +45,14 @@ pub(super) fn admit(parts: &mut request::Parts, header_limit: u32) -> Result<Cal
         let status = Status::deadline_exceeded("context deadline exceeded");
         return Err(Refusal::new(StatusCode::OK, status));
     }
-    known(fields.encoding)?;
+    let compression = compression(fields.encoding)?;
     Ok(CallHead {
         uri,
         host,
         user_agent: fields.user_agent,
         timeout,
+        compression,
+        accepted: fields.accepted,
         metadata,
     })
 }
@@ -66,6 +69,8 @@ struct Fields {
     timeout: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
     encoding: Option<HeaderValue>,
+    /// All that the values of this one name.
+    accepted: Compressions,
     /// What is left are the application's, but for what a proxy may have added.
     metadata: HeaderMap,
 }
@@ -95,7 +100,11 @@ impl Fields {
                     fields.hosts += 1;
                     &mut fields.host
                 }
-                "te" | "grpc-accept-encoding" => continue,
+                "te" => continue,
+                "grpc-accept-encoding" => {
+                    fields.accepted = fields.accepted.union(Compressions::read(&value));
+                    continue;
+                }
                 _ => {
                     fields.metadata.append(name.clone(), value);
                     continue;
@@ -176,11 +185,14 @@ fn is_post(method: &Method) -> Result<(), Refusal> {
 }
 
 /// The reply to an encoding that is not known carries `grpc-accept-encoding`, as every refusal does.
-fn known(encoding: Option<HeaderValue>) -> Result<(), Refusal> {
-    match encoding.map_or(Encoding::Identity, |name| Encoding::named(name.as_bytes())) {
-        Encoding::Identity => Ok(()),
+fn compression(encoding: Option<HeaderValue>) -> Result<Compression, Refusal> {
+    let Some(name) = encoding else {
+        return Ok(Compression::Identity);
+    };
+    match Encoding::named(name.as_bytes()) {
+        Encoding::Known(compression) | Encoding::NotAllowed(compression) => Ok(compression),
         Encoding::Unknown(name) => {
-            let text = FramingError::UnknownEncoding(name).to_string();
+            let text = FramingError::UnknownEncoding(name.into()).to_string();
             Err(Refusal::new(StatusCode::OK, Status::unimplemented(text)))
         }
     }

@@ -345,11 +345,11 @@ impl ServerConnection {
         match admit(&mut parts, self.header_limit) {
             // Boxed once, for it changes hands often on its way to its handler.
             Ok(head) => Some(Box::new(Incoming {
-                head,
                 arrived,
-                receiver: Receiver::new(body),
+                receiver: Receiver::new(body, head.compression()),
                 responder: Responder::new(respond, parts.headers, Arc::clone(facts)),
                 permit: self.place.take()?,
+                head,
             })),
             Err(Refusal { http, status }) => {
                 tracing::debug!(target: "server", client = %self.peer, %status, "call refused");

@@ -6,6 +6,8 @@ use highball_core::MetadataMap;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 
+use crate::compression::{Compression, Compressions};
+
 /// The head of a call: what its request headers say, checked.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -16,6 +18,8 @@ pub struct CallHead {
     pub(super) host: Option<HeaderValue>,
     pub(super) user_agent: Option<HeaderValue>,
     pub(super) timeout: Option<Duration>,
+    pub(super) compression: Compression,
+    pub(super) accepted: Compressions,
     /// The application's metadata.
     pub metadata: MetadataMap,
 }
@@ -43,6 +47,17 @@ impl CallHead {
         self.user_agent
             .as_ref()
             .and_then(|agent| agent.to_str().ok())
+    }
+
+    /// What the client's messages are compressed by, those that are: `grpc-encoding`.
+    pub fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// What the client can read, of all that this build knows: `grpc-accept-encoding`. Empty if it does not
+    /// say.
+    pub fn accepted(&self) -> Compressions {
+        self.accepted
     }
 
     /// How long the client waits, counted from the arrival of the headers: `grpc-timeout`, cut to

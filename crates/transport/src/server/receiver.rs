@@ -6,6 +6,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use highball_core::Status;
 
+use crate::compression::Compression;
 use crate::framing::{Decoder, Encoding, FramingError};
 
 /// Receives the messages of one call. Owned by one task at a time.
@@ -16,15 +17,21 @@ use crate::framing::{Decoder, Encoding, FramingError};
 pub struct Receiver {
     body: RecvStream,
     decoder: Decoder,
+    /// What the client's messages are compressed by, as it has announced.
+    compression: Compression,
+    /// The newest message came compressed.
+    is_compressed: bool,
     /// The client has said END_STREAM, or the stream has failed.
     ended: bool,
 }
 
 impl Receiver {
-    pub(super) fn new(body: RecvStream) -> Self {
+    pub(super) fn new(body: RecvStream, compression: Compression) -> Self {
         Self {
             body,
             decoder: Decoder::new(),
+            compression,
+            is_compressed: false,
             ended: false,
         }
     }
@@ -45,6 +52,11 @@ impl Receiver {
         let next = ready!(self.poll_next(limit, cx));
         self.ended = !matches!(next, Some(Ok(_)));
         Poll::Ready(next)
+    }
+
+    /// Whether the newest message came compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     fn poll_next(
@@ -74,10 +86,12 @@ impl Receiver {
     }
 
     fn decode(&mut self, limit: usize) -> Result<Option<Bytes>, FramingError> {
-        let message = self.decoder.next(limit)?;
-        message
-            .map(|message| message.into_payload(&Encoding::Identity))
-            .transpose()
+        let Some(message) = self.decoder.next(limit)? else {
+            return Ok(None);
+        };
+        self.is_compressed = message.is_compressed();
+        let encoding = Encoding::Known(self.compression);
+        message.into_payload(&encoding, limit).map(Some)
     }
 }
 

@@ -6,7 +6,8 @@ use highball_core::{Code, MetadataMap, Status};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::framing::ACCEPTED_ENCODINGS;
+use crate::compression::{ALL_COMPRESSIONS, Compression};
+use crate::framing::GRPC_ENCODING;
 use crate::percent;
 use crate::response::header_list_size;
 use crate::tap::Facts;
@@ -19,6 +20,9 @@ const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-en
 
 /// The head of a reply with this HTTP status: what every reply carries, and the application's metadata.
 /// `headers` is what it is made in: empty, but perhaps with room.
+///
+/// It says what is accepted, which a client that is refused for the encoding of its messages must be told (the
+/// compression document of gRPC), and others may be glad to know.
 pub(super) fn response(
     http: StatusCode,
     headers: HeaderMap,
@@ -30,20 +34,23 @@ pub(super) fn response(
         metadata.into_wire()
     };
     headers.insert(CONTENT_TYPE, GRPC);
+    headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
     let mut response = Response::new(());
     *response.status_mut() = http;
     *response.headers_mut() = headers;
     response
 }
 
-/// The head of a reply that refuses a call. It says what is accepted, which a client that was refused for
-/// the encoding of its messages must be told (the compression document of gRPC).
+/// Announces what the messages of a reply are compressed by.
+pub(super) fn announce(headers: &mut HeaderMap, compression: Compression) {
+    if compression != Compression::Identity {
+        headers.insert(GRPC_ENCODING, HeaderValue::from_static(compression.name()));
+    }
+}
+
+/// The head of a reply that refuses a call.
 pub(super) fn refusal(http: StatusCode, headers: HeaderMap, status: Status) -> Response<()> {
     let mut response = response(http, headers, MetadataMap::new());
-    let accepted = HeaderValue::from_static(ACCEPTED_ENCODINGS);
-    response
-        .headers_mut()
-        .insert(GRPC_ACCEPT_ENCODING, accepted);
     put_status(response.headers_mut(), status);
     response
 }
@@ -136,6 +143,7 @@ fn number(code: Code) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compression::Compressions;
 
     fn field<'a>(fields: &'a HeaderMap, name: &str) -> &'a str {
         fields[name].to_str().unwrap()
@@ -145,11 +153,13 @@ mod tests {
     fn every_reply_says_what_it_is() {
         let mut metadata = MetadataMap::new();
         metadata.insert("x-shard", "4").unwrap();
-        for (metadata, fields) in [(metadata, 2), (MetadataMap::new(), 1)] {
+        for (metadata, fields) in [(metadata, 3), (MetadataMap::new(), 2)] {
             let response = response(StatusCode::OK, HeaderMap::new(), metadata);
             assert_eq!(response.status(), 200);
             let content_type = field(response.headers(), "content-type");
             assert_eq!(content_type, "application/grpc");
+            let accepted = field(response.headers(), "grpc-accept-encoding");
+            assert_eq!(accepted, Compressions::all().header_value());
             assert_eq!(response.headers().len(), fields);
         }
     }
@@ -158,7 +168,8 @@ mod tests {
     fn a_refusal_says_what_is_accepted() {
         let status = Status::unimplemented("no");
         let refusal = refusal(StatusCode::OK, HeaderMap::new(), status);
-        assert_eq!(field(refusal.headers(), "grpc-accept-encoding"), "identity");
+        let accepted = field(refusal.headers(), "grpc-accept-encoding");
+        assert_eq!(accepted, Compressions::all().header_value());
         assert_eq!(field(refusal.headers(), "grpc-status"), "12");
     }
 

@@ -16,6 +16,7 @@ use highball_core::{MetadataMap, Status};
 use http::{HeaderMap, Response, StatusCode};
 
 use super::reply::{self, Fit};
+use crate::compression::Compression;
 use crate::tap::Facts;
 
 /// What is queued without a look at the windows. The streams that a client may have open bound the whole.
@@ -32,6 +33,8 @@ pub struct Responder {
     state: State,
     /// Something of a message is queued.
     has_sent: bool,
+    /// What the headers are to announce.
+    compression: Compression,
     /// The room that the request's headers had, for those of the reply.
     headers: HeaderMap,
     /// What the client accepts.
@@ -69,6 +72,7 @@ impl Responder {
         Self {
             state: State::Waiting(respond),
             has_sent: false,
+            compression: Compression::Identity,
             headers,
             peer,
         }
@@ -84,10 +88,17 @@ impl Responder {
         let State::Waiting(respond) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
-        let response = self.response(metadata);
+        let mut response = self.response(metadata);
+        reply::announce(response.headers_mut(), self.compression);
         if let Some(stream) = send_headers(respond, response, false, &self.peer) {
             self.state = State::Sending(stream);
         }
+    }
+
+    /// Announces what the messages are compressed by, those that are; no effect once the headers are sent.
+    /// Whoever frames the messages compresses them.
+    pub fn announce(&mut self, compression: Compression) {
+        self.compression = compression;
     }
 
     /// Whether the headers are sent.

@@ -1,5 +1,6 @@
 //! The cases, by their official names.
 
+mod compression;
 mod endings;
 mod metadata;
 mod streaming;
@@ -12,7 +13,7 @@ use super::{Failure, Tester};
 pub(super) use unary::exchange;
 
 /// The cases there are, but for the soak tests, which [`Soak`](super::Soak) is for.
-pub const CASES: [&str; 18] = [
+pub const CASES: [&str; 24] = [
     "empty_unary",
     "large_unary",
     "client_streaming",
@@ -31,20 +32,16 @@ pub const CASES: [&str; 18] = [
     "pick_first_unary",
     "very_large_request",
     "concurrent_large_unary",
+    "client_compressed_unary",
+    "client_compressed_unary_noprobe",
+    "server_compressed_unary",
+    "client_compressed_streaming",
+    "client_compressed_streaming_noprobe",
+    "server_compressed_streaming",
 ];
 
 /// Official cases that are not here yet, and why.
-pub const NOT_YET: [(&str, &str); 8] = [
-    ("client_compressed_unary", "messages are not compressed yet"),
-    ("server_compressed_unary", "messages are not compressed yet"),
-    (
-        "client_compressed_streaming",
-        "messages are not compressed yet",
-    ),
-    (
-        "server_compressed_streaming",
-        "messages are not compressed yet",
-    ),
+pub const NOT_YET: [(&str, &str); 4] = [
     ("cacheable_unary", "calls are always POST"),
     ("orca_per_rpc", "calls do not report load yet"),
     ("orca_oob", "servers do not report load yet"),
@@ -83,6 +80,14 @@ pub async fn run(case: &str, tester: &Tester) -> Result<(), Failure> {
             "unimplemented_method" => endings::unimplemented_method(tester).await,
             "unimplemented_service" => endings::unimplemented_service(tester).await,
             "custom_metadata" => metadata::custom(tester).await,
+            "client_compressed_unary" => compression::client_unary(tester, true).await,
+            "client_compressed_unary_noprobe" => compression::client_unary(tester, false).await,
+            "server_compressed_unary" => compression::server_unary(tester).await,
+            "client_compressed_streaming" => compression::client_streaming(tester, true).await,
+            "client_compressed_streaming_noprobe" => {
+                compression::client_streaming(tester, false).await
+            }
+            "server_compressed_streaming" => compression::server_streaming(tester).await,
             other => Err(no_such(other)),
         }
     };

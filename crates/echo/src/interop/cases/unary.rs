@@ -6,8 +6,8 @@ use super::{Failure, Tester};
 use crate::interop::payload;
 use crate::interop::testing::{Empty, SimpleRequest, SimpleResponse};
 
-const REQUEST: usize = 271_828;
-const RESPONSE: usize = 314_159;
+pub(super) const REQUEST: usize = 271_828;
+pub(super) const RESPONSE: usize = 314_159;
 
 pub(super) async fn empty(tester: &Tester) -> Result<(), Failure> {
     let request = tester.request(Empty {});

@@ -130,7 +130,9 @@ impl Incoming {
     pub(crate) async fn message<T: Message + Default>(&mut self) -> T {
         loop {
             if let Some(message) = self.decoder.next(usize::MAX).unwrap() {
-                let payload = message.into_payload(&Encoding::Identity).unwrap();
+                let payload = message
+                    .into_payload(&Encoding::IDENTITY, usize::MAX)
+                    .unwrap();
                 return T::decode(payload).unwrap();
             }
             let data = self.body.data().await.expect("another message").unwrap();
@@ -153,7 +155,9 @@ impl Reply {
             body.flow_control().release_capacity(data.len()).unwrap();
             decoder.push(data);
             while let Some(message) = decoder.next(usize::MAX).unwrap() {
-                let payload = message.into_payload(&Encoding::Identity).unwrap();
+                let payload = message
+                    .into_payload(&Encoding::IDENTITY, usize::MAX)
+                    .unwrap();
                 self.messages.push(payload);
             }
         }
