@@ -114,6 +114,16 @@ fn the_details_of_a_status_are_up_to_date() {
 }
 
 #[test]
+fn the_entries_of_a_binary_log_are_up_to_date() {
+    let binary_log = CheckedIn {
+        protos: "binary-log/proto",
+        files: &["grpc/binlog/v1/binarylog.proto"],
+        folder: "binary-log/src/generated",
+    };
+    binary_log.assert_code(&Builder::new());
+}
+
+#[test]
 fn the_odd_names_are_up_to_date() {
     let odd = CheckedIn {
         protos: "codegen/tests/odd_names/proto",

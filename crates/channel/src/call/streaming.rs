@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 use highball_core::explanation::Phase;
+use futures_core::future::BoxFuture;
 use highball_core::{MetadataMap, Peer, Response, Status};
 use highball_transport::client::Connection;
 use highball_transport::framing::Batch;
@@ -243,14 +244,17 @@ where
         .with_peer(responses.peer().clone()))
 }
 
-async fn intercept(
-    channel: &Arc<Handle>,
-    method: &Method,
+/// Boxed at once: a future without interceptors has no room for one with them.
+fn intercept<'a>(
+    channel: &'a Arc<Handle>,
+    method: &'a Method,
     request: Request<MessageStream>,
     decode: Decode,
-) -> Result<Source, Status> {
-    let opening = intercepted::streaming_call(channel, method, request, decode);
-    Ok(Source::Interceptor(Box::new(Box::pin(opening).await?)))
+) -> BoxFuture<'a, Result<Source, Status>> {
+    Box::pin(async move {
+        let opened = intercepted::streaming_call(channel, method, request, decode).await?;
+        Ok(Source::Interceptor(Box::new(opened)))
+    })
 }
 
 /// Opens a call whose request is a stream.

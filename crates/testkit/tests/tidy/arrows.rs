@@ -34,6 +34,10 @@ const DRAWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("highball-server", &["highball-core", "highball-transport"]),
+    (
+        "highball-binary-log",
+        &["highball-channel", "highball-server"],
+    ),
     ("highball-echo", &["highball-channel", "highball-server"]),
     (
         "highball-examples",
