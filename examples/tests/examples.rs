@@ -97,7 +97,8 @@ macro_rules! plain_examples {
 }
 
 plain_examples! {
-    cancellation compression deadline file_resolver graceful_stop load_balancing metadata mtls name_resolving tls wait_for_ready
+    binary_log cancellation compression deadline file_resolver graceful_stop interceptor load_balancing metadata mtls
+    name_resolving tls wait_for_ready
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
-use highball_core::explanation::Phase;
 use futures_core::future::BoxFuture;
+use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Peer, Response, Status};
 use highball_transport::client::Connection;
 use highball_transport::framing::Batch;

@@ -41,7 +41,12 @@ const DRAWN: &[(&str, &[&str])] = &[
     ("highball-echo", &["highball-channel", "highball-server"]),
     (
         "highball-examples",
-        &["highball-channel", "highball-echo", "highball-server"],
+        &[
+            "highball-binary-log",
+            "highball-channel",
+            "highball-echo",
+            "highball-server",
+        ],
     ),
 ];
 
