@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use highball_channel::{AnyMessage, MetadataMap, Peer, Status};
+use highball_channel::{Address, AnyMessage, MetadataMap, Peer, Status};
 
 use crate::Shared;
 use crate::entry::{Entries, Head, address};
@@ -19,6 +19,8 @@ pub(crate) struct LoggedCall {
     /// The number of the next entry.
     sequence: AtomicU64,
     is_over: AtomicBool,
+    /// It is in the log where the other end is.
+    has_peer: AtomicBool,
 }
 
 impl LoggedCall {
@@ -29,6 +31,7 @@ impl LoggedCall {
             id,
             sequence: AtomicU64::new(1),
             is_over: AtomicBool::new(false),
+            has_peer: AtomicBool::new(false),
         }
     }
 
@@ -68,6 +71,17 @@ impl LoggedCall {
         }
     }
 
+    /// The call has ended with a status. `server` is who has sent it, if somebody did: it is logged unless it
+    /// was before.
+    pub(crate) fn trailer_from(&self, server: Option<&Address>, status: &Status) {
+        if !self.is_over.swap(true, Ordering::Relaxed) {
+            let mut entry = self.entries.trailer(Err(status));
+            let server = server.filter(|_| !self.has_peer.load(Ordering::Relaxed));
+            entry.peer = server.map(address);
+            self.log(entry);
+        }
+    }
+
     /// The call was given up, unless it has ended.
     pub(crate) fn cancel(&self) {
         if !self.is_over.swap(true, Ordering::Relaxed) {
@@ -76,7 +90,10 @@ impl LoggedCall {
     }
 
     fn log_from(&self, peer: Option<&Peer>, mut entry: GrpcLogEntry) {
-        entry.peer = peer.map(address);
+        entry.peer = peer.map(|peer| address(peer.address()));
+        if entry.peer.is_some() {
+            self.has_peer.store(true, Ordering::Relaxed);
+        }
         self.log(entry);
     }
 

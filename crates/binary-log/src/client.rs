@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
+use highball_channel::explanation::Seen;
 use highball_channel::{
-    AnyMessage, AnyStreaming, ClientInterceptor, Code, MessageStream, MetadataMap, Next, Peer,
-    Request, Response, ResponseListener, Status,
+    Address, AnyMessage, AnyStreaming, ClientInterceptor, Code, MessageStream, MetadataMap, Next,
+    Peer, Request, Response, ResponseListener, Status,
 };
 
 use crate::Shared;
@@ -94,8 +95,14 @@ fn failed(call: &LoggedCall, status: &Status) {
     };
     match is_ours {
         true => call.cancel(),
-        false => call.trailer(Err(status)),
+        false => call.trailer_from(who_answered(status), status),
     }
+}
+
+/// The server whose answer the status is, if it is one.
+fn who_answered(status: &Status) -> Option<&Address> {
+    let last = status.explanation()?.attempts.last()?;
+    last.server.as_ref().filter(|_| last.seen == Seen::Answered)
 }
 
 /// What the application sends.

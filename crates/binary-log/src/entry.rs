@@ -3,9 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use highball_channel::{
-    Address as PeerAddress, AnyMessage, Entry, MetadataMap, Network, Peer, Status,
-};
+use highball_channel::{Address as PeerAddress, AnyMessage, Entry, MetadataMap, Network, Status};
 use prost::Message as _;
 
 use crate::filter::Limits;
@@ -143,8 +141,7 @@ fn is_left_out(key: &str) -> bool {
 }
 
 /// Where a peer is.
-pub(crate) fn address(peer: &Peer) -> Address {
-    let address = peer.address();
+pub(crate) fn address(address: &PeerAddress) -> Address {
     match address.network() {
         Network::Tcp => ip_address(address).unwrap_or_default(),
         Network::Unix | Network::UnixAbstract => Address {
@@ -175,8 +172,6 @@ fn ip_address(address: &PeerAddress) -> Option<Address> {
 
 #[cfg(test)]
 mod tests {
-    use highball_channel::AuthInfo;
-
     use super::*;
 
     fn entries(metadata: u64, message: u64) -> Entries {
@@ -275,7 +270,7 @@ mod tests {
             (PeerAddress::tcp("host:83"), Unknown, "", 0),
             (PeerAddress::unix("/run/x"), Unix, "unix:/run/x", 0),
         ] {
-            let logged = address(&Peer::new(peer, AuthInfo::insecure()));
+            let logged = address(&peer);
             let expected = Address {
                 r#type: r#type.into(),
                 address: text.to_owned(),

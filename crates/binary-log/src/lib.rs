@@ -41,8 +41,7 @@
 //!
 //! A call's headers, messages, half close and status, as an application sees them: of attempts that did not
 //! count there is nothing, and of credentials nothing either. A call that its own client has ended (by
-//! dropping it, by its deadline, by closing the channel) ends with a cancellation instead of a status. The
-//! address of the server is known with its headers; a call that fails before it has any does not say where.
+//! dropping it, by its deadline, by closing the channel) ends with a cancellation instead of a status.
 //!
 //! # What is not
 //!
