@@ -41,7 +41,9 @@
 //!
 //! A call's headers, messages, half close and status, as an application sees them: of attempts that did not
 //! count there is nothing, and of credentials nothing either. A call that its own client has ended (by
-//! dropping it, by its deadline, by closing the channel) ends with a cancellation instead of a status.
+//! dropping it, by its deadline, by closing the channel) ends with a cancellation instead of a status. A channel
+//! learns of a unary call's response, headers included, all at once, so of one that fails there is the status
+//! only.
 //!
 //! # What is not
 //!

@@ -45,6 +45,8 @@ fn next(log: &mut impl Read) -> io::Result<Option<GrpcLogEntry>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn outcome(log: &[u8]) -> Vec<Result<u64, io::ErrorKind>> {
@@ -69,5 +71,20 @@ mod tests {
         }
         assert_eq!(outcome(b"\xff\xff\xff\xff\x10\x07"), [eof]);
         assert_eq!(outcome(b"\0\0\0\x02\xff\xff\0\0\0\0").len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_to_their_end_or_to_the_first_error(
+            log: Vec<u8>,
+            entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..5),
+        ) {
+            let framed = entries.iter().flat_map(|entry| [&[0, 0, 0, entry.len() as u8], &**entry].concat());
+            for log in [log, framed.collect()] {
+                let outcome = outcome(&log);
+                let errors = outcome.iter().filter(|entry| entry.is_err()).count();
+                prop_assert!(errors == 0 || (errors == 1 && outcome.last().is_some_and(Result::is_err)));
+            }
+        }
     }
 }

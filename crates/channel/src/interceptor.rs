@@ -29,7 +29,8 @@ pub type MessageStream = Pin<Box<dyn Stream<Item = AnyMessage> + Send>>;
 /// - [`streaming`](Self::streaming) is around all others, also those with a stream in one direction only.
 ///
 /// Interceptors see calls, not the attempts at them: retries by policy, call credentials and the waiting for
-/// a connection are further in. They run in the task of whoever makes the call, several at a time. The time
+/// a connection are further in. Which attempts there were at a call that has failed is in its
+/// [`explanation`](Status::explanation). They run in the task of whoever makes the call, several at a time. The time
 /// they take counts for the call's time-out; what still runs when it is over is dropped, as it is when the
 /// application drops the call.
 ///

@@ -320,6 +320,29 @@ async fn an_interceptor_may_make_a_call_several_times_and_those_inside_see_each(
     nothing_is_left(world, channel).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn interceptors_see_one_call_whatever_the_attempts_at_it() {
+    let events = Events::default();
+    let world = mirror(3);
+    let policy = r#"{"methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":3,
+        "initialBackoff":"0.1s","maxBackoff":"1s","backoffMultiplier":2,
+        "retryableStatusCodes":["UNAVAILABLE"]}}]}"#;
+    let channel = world
+        .builder()
+        .default_service_config(policy)
+        .interceptor(Observer("one", events.clone()))
+        .build()
+        .unwrap();
+    let status = who(&channel).await.unwrap_err();
+    let attempts = &status.explanation().unwrap().attempts;
+    assert_eq!(attempts.len(), 3);
+    assert_eq!(events.take(), ["one > x", &format!("one < {status}")]);
+    let echo = EchoClient::new(channel.clone());
+    echo.unary_echo(message("x")).await.unwrap();
+    assert_eq!(events.take(), ["one > x", "one < "]);
+    nothing_is_left(world, channel).await;
+}
+
 /// Waits before it makes a call, and looks at what becomes of it.
 struct Slow(Duration, Events);
 
