@@ -13,7 +13,11 @@ const credentials = isSecure
 const name = flags.server_host_override;
 const options = isSecure ? { "grpc.ssl_target_name_override": name } : {};
 const client = new testing.TestService(address, credentials, options);
-const { UNKNOWN, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED } = grpc.status;
+// Its messages are compressed, but for those that say no.
+const gzip = { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip };
+const packing = new testing.TestService(address, credentials, { ...options, ...gzip });
+const NO_COMPRESS = 2;
+const { UNKNOWN, CANCELLED, DEADLINE_EXCEEDED, INVALID_ARGUMENT, UNIMPLEMENTED } = grpc.status;
 
 const REQUESTS = [27182, 8, 1828, 45904];
 const RESPONSES = [31415, 9, 2653, 58979];
@@ -39,6 +43,14 @@ const unary = (method, request, metadata = new grpc.Metadata(), on = client) =>
       reply.trailing = status.metadata;
       if (status.code === grpc.status.OK) resolve(reply);
     });
+  });
+
+// The reply to a stream of requests.
+const collected = (on, write) =>
+  new Promise((resolve, reject) => {
+    const call = on.StreamingInputCall((error, reply) => (error ? reject(error) : resolve(reply)));
+    write(call);
+    call.end();
   });
 
 // All replies of a stream.
@@ -188,6 +200,48 @@ const cases = {
       ids.add((await unary("UnaryCall", { fill_server_id: true })).message.server_id);
     }
     assert(ids.size === 1 && !ids.has(""), [...ids].join());
+  },
+
+  client_compressed_unary: async () => {
+    const request = (value) => ({
+      payload: payload(271828),
+      response_size: 314159,
+      expect_compressed: { value },
+    });
+    await expectStatus(unary("UnaryCall", request(true)), INVALID_ARGUMENT);
+    for (const on of [packing, client]) {
+      const { message } = await unary("UnaryCall", request(on === packing), undefined, on);
+      assert.strictEqual(message.payload.body.length, 314159);
+    }
+  },
+
+  client_compressed_streaming: async () => {
+    const request = (size, value) => ({ payload: payload(size), expect_compressed: { value } });
+    const lie = collected(client, (call) => call.write(request(27182, true)));
+    await expectStatus(lie, INVALID_ARGUMENT);
+    const reply = await collected(packing, (call) => {
+      call.write(request(27182, true));
+      call.write(request(45904, false), NO_COMPRESS);
+    });
+    assert.strictEqual(reply.aggregated_payload_size, 73086);
+  },
+
+  server_compressed_unary: async () => {
+    for (const value of [true, false]) {
+      const request = { response_size: 314159, response_compressed: { value } };
+      const { message } = await unary("UnaryCall", request);
+      assert(message.payload.body.equals(Buffer.alloc(314159)));
+    }
+  },
+
+  server_compressed_streaming: async () => {
+    const call = client.StreamingOutputCall({
+      response_parameters: [
+        { size: 31415, compressed: { value: true } },
+        { size: 92653, compressed: { value: false } },
+      ],
+    });
+    assert.deepStrictEqual(await sizes(call), [31415, 92653]);
   },
 };
 

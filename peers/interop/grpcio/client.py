@@ -168,6 +168,34 @@ def pick_first_unary(stub):
     assert len(ids) == 1 and ids != {""}, ids
 
 
+def compressed_request(compressed):
+    request = interop.SimpleRequest(payload=payload(271828), response_size=314159)
+    request.expect_compressed.value = compressed
+    return request
+
+
+def client_compressed_unary(stub):
+    lie = compressed_request(True)
+    expect_status(lambda: stub.UnaryCall(lie), grpc.StatusCode.INVALID_ARGUMENT)
+    for compressed, how in [(True, grpc.Compression.Gzip), (False, None)]:
+        reply = stub.UnaryCall(compressed_request(compressed), compression=how)
+        expect(len(reply.payload.body), 314159)
+
+
+def server_compressed_unary(stub):
+    for compressed in [True, False]:
+        request = interop.SimpleRequest(payload=payload(271828), response_size=314159)
+        request.response_compressed.value = compressed
+        expect(len(stub.UnaryCall(request).payload.body), 314159)
+
+
+def server_compressed_streaming(stub):
+    request = interop.OutputRequest()
+    for size, compressed in [(31415, True), (92653, False)]:
+        request.response_parameters.add(size=size).compressed.value = compressed
+    expect(sizes(stub.StreamingOutputCall(request)), [31415, 92653])
+
+
 class Stub:
     def __init__(self, channel):
         self.channel = channel

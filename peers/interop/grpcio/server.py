@@ -25,8 +25,12 @@ def echo_status(request, context):
 
 def answers(request, context):
     echo_status(request, context)
+    if any(parameters.HasField("compressed") for parameters in request.response_parameters):
+        context.set_compression(grpc.Compression.Gzip)
     for parameters in request.response_parameters:
         time.sleep(parameters.interval_us / 1e6)
+        if parameters.HasField("compressed") and not parameters.compressed.value:
+            context.disable_next_message_compression()
         yield interop.OutputResponse(payload=interop.payload(parameters.size))
 
 
@@ -35,6 +39,10 @@ class Service:
         return interop.Empty()
 
     def UnaryCall(self, request, context):
+        if request.HasField("response_compressed"):
+            compressed = request.response_compressed.value
+            compression = grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression
+            context.set_compression(compression)
         echo_metadata(context)
         echo_status(request, context)
         server_id = "grpcio" if request.fill_server_id else ""
