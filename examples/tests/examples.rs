@@ -97,8 +97,8 @@ macro_rules! plain_examples {
 }
 
 plain_examples! {
-    binary_log cancellation compression deadline file_resolver graceful_stop interceptor load_balancing metadata mtls
-    name_resolving tls wait_for_ready
+    binary_log cancellation compression deadline file_resolver graceful_stop interceptor keepalive load_balancing
+    metadata mtls name_resolving tls wait_for_ready
 }
 
 #[test]
