@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use highball_balancer::{Policy, Registry};
 use highball_core::{Backoff, ConnectivityState};
-use highball_resolver::{BadTarget, ResolverFactory, ResolverOptions, ResolverRegistry, Target};
+use highball_resolver::{
+    ProxySettings, ResolverFactory, ResolverOptions, ResolverRegistry, Target,
+};
 use highball_transport::client::{ClientOptions, Keepalive};
 use highball_transport::{ChannelCredentials, Compression, Connector, SystemConnector};
 use http::uri::Authority;
 use tokio::sync::{mpsc, watch};
 
 use crate::activity::Activity;
+use crate::build_error::BuildError;
 use crate::call_credentials::{AnyCallCredentials, CallCredentials};
 use crate::channel::{CallDefaults, Channel, Handle};
 use crate::driver::{Configs, Driver, Setup, Shared};
 use crate::interceptor::{AnyInterceptor, ClientInterceptor};
 use crate::picker_slot::PickerSlot;
-use crate::service_config::{BadServiceConfig, ServiceConfig};
+use crate::service_config::ServiceConfig;
 
 /// How long a channel goes without a call before it lets go of its connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -62,49 +65,16 @@ pub struct ChannelBuilder {
     service_config: Option<String>,
     use_resolved_config: bool,
     authority: Option<String>,
-    connector: Arc<dyn Connector>,
+    /// `None`: the system's network.
+    connector: Option<Arc<dyn Connector>>,
+    /// `None`: what the environment says, unless the way to servers is the application's own.
+    proxy: Option<ProxySettings>,
     client: ClientOptions,
     backoff: Backoff,
     min_connect_timeout: Duration,
     idle_timeout: Option<Duration>,
     retries: bool,
     seed: Option<u64>,
-}
-
-/// A channel that cannot be built.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The target has no meaning.
-    #[error(transparent)]
-    Target(#[from] BadTarget),
-    /// No credentials were chosen.
-    #[error("no transport security set: call .credentials(…), or .insecure() for plaintext")]
-    NoCredentials,
-    /// What is secret would travel in plaintext.
-    #[error(
-        "the call credentials require transport level security: choose .credentials(…) in place of .insecure()"
-    )]
-    InsecureCallCredentials,
-    /// Calls are to go to one name, and connections are to be secured for another.
-    #[error(
-        "the channel's authority is {authority:?}, but its credentials are for {server_name:?}"
-    )]
-    AuthorityConflict {
-        /// What [`ChannelBuilder::authority`] has set.
-        authority: String,
-        /// What the credentials insist on.
-        server_name: String,
-    },
-    /// The default service config is invalid.
-    #[error("the provided default service config is invalid: {0}")]
-    ServiceConfig(#[from] BadServiceConfig),
-    /// The text that was chosen as `:authority` is none.
-    #[error("{0:?} is no authority for the calls of a channel: want host[:port]")]
-    Authority(String),
-    /// There is no tokio runtime here for the channel's task.
-    #[error("a channel must be built on a tokio runtime: {0}")]
-    NoRuntime(#[from] tokio::runtime::TryCurrentError),
 }
 
 impl ChannelBuilder {
@@ -124,7 +94,8 @@ impl ChannelBuilder {
             service_config: None,
             use_resolved_config: true,
             authority: None,
-            connector: Arc::new(SystemConnector),
+            connector: None,
+            proxy: None,
             client: ClientOptions::default(),
             backoff: Backoff::default(),
             min_connect_timeout: MIN_CONNECT_TIMEOUT,
@@ -200,10 +171,33 @@ impl ChannelBuilder {
         self
     }
 
-    /// Replaces the way to servers: the operating system's TCP and Unix sockets.
+    /// Replaces the way to servers: the operating system's TCP and Unix sockets. The environment's proxy is
+    /// then left aside.
     pub fn connector(mut self, connector: impl Connector) -> Self {
-        self.connector = Arc::new(connector);
+        self.connector = Some(Arc::new(connector));
         self
+    }
+
+    /// Sets the proxy that servers are reached through (HTTP `CONNECT`, gRFC A1), instead of what the
+    /// environment says in `HTTPS_PROXY` and `NO_PROXY` when the channel is built.
+    ///
+    /// Names of the scheme `dns` are left to the proxy, and not looked up. Unix sockets and this machine itself
+    /// are reached directly all the same. TLS runs through the tunnel, with the server.
+    ///
+    /// ```
+    /// # use highball_channel::{Channel, resolver::{BadProxy, ProxySettings}};
+    /// let proxy = ProxySettings::new("http://user:secret@proxy.example:3128")?.bypass(".corp,10.0.0.0/8");
+    /// let builder = Channel::builder("echo.example:50051").insecure().proxy(proxy);
+    /// # Ok::<(), BadProxy>(())
+    /// ```
+    pub fn proxy(mut self, settings: ProxySettings) -> Self {
+        self.proxy = Some(settings);
+        self
+    }
+
+    /// Reaches all servers directly, whatever the environment says.
+    pub fn no_proxy(self) -> Self {
+        self.proxy(ProxySettings::none())
     }
 
     /// Puts `name` in front of the `user-agent`: `name highball/<version>`.
@@ -317,13 +311,14 @@ impl ChannelBuilder {
         let authority = authority(chosen, &*factory, &target)?;
         client.authority = Some(authority.clone());
         let canonical = target.to_string();
+        let (connector, proxy) = way(self.connector, self.proxy);
         let (driver, inbox) = mpsc::unbounded_channel();
         let setup = Setup {
             target,
-            factory,
+            factory: proxy.delegate(factory),
             resolver_options: self.resolver_options,
             subchannels: Arc::new(highball_subchannel::Options {
-                connector: self.connector,
+                connector,
                 client,
                 backoff: self.backoff,
                 min_connect_timeout: self.min_connect_timeout,
@@ -345,6 +340,19 @@ impl ChannelBuilder {
             shared, driver, seen, canonical, authority, calls,
         )))
     }
+}
+
+/// The way to servers, and who stands in it: the environment's proxy only in the system's network.
+fn way(
+    connector: Option<Arc<dyn Connector>>,
+    proxy: Option<ProxySettings>,
+) -> (Arc<dyn Connector>, ProxySettings) {
+    let proxy = proxy.unwrap_or_else(|| match connector {
+        Some(_) => ProxySettings::none(),
+        None => ProxySettings::from_env(),
+    });
+    let connector = connector.unwrap_or_else(|| Arc::new(SystemConnector));
+    (connector, proxy)
 }
 
 /// How connections are secured.

@@ -99,6 +99,7 @@
 //! commands), `resolver`, `balancer`, `subchannel`, `transport`. Nothing that can happen often is above
 //! debug: `RUST_LOG=subchannel=debug,balancer=trace`.
 
+mod build_error;
 mod builder;
 mod channel;
 
@@ -113,7 +114,8 @@ mod call;
 mod call_credentials;
 mod interceptor;
 
-pub use builder::{BuildError, ChannelBuilder};
+pub use build_error::BuildError;
+pub use builder::ChannelBuilder;
 pub use call::{AnyStreaming, CallOptions, Method, Request, ResponseListener, Streaming};
 pub use call_credentials::{BearerToken, CallCredentials, CallCredentialsError, RequestInfo};
 pub use channel::Channel;

@@ -29,6 +29,7 @@ mod address;
 mod attributes;
 mod endpoint;
 mod peer;
+mod through_proxy;
 
 mod connectivity;
 
@@ -51,4 +52,5 @@ pub use panic_text::panic_text;
 pub use peer::{AuthInfo, Peer, SecurityLevel};
 pub use response::Response;
 pub use status::{Rejected, Status};
+pub use through_proxy::ThroughProxy;
 pub use timeout::{MalformedTimeout, decode_timeout, encode_timeout};

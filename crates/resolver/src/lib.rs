@@ -49,6 +49,8 @@ mod watching;
 mod host_port;
 mod hosts;
 
+mod proxy;
+
 mod fixed;
 mod ip;
 mod manual;
@@ -70,6 +72,7 @@ pub use ip::Ip;
 pub use manual::ManualResolver;
 pub use passthrough::Passthrough;
 pub use polling::{Lookup, Polling};
+pub use proxy::{BadProxy, Proxy, ProxySettings};
 pub use registry::ResolverRegistry;
 pub use resolution::Resolution;
 pub use resolver::{Resolver, ResolverFactory, ResolverOptions};

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use highball_core::{Address, Backoff, Status};
+use highball_core::{Address, Backoff, Status, ThroughProxy};
 use highball_transport::Connector;
 use highball_transport::client::{ClientOptions, Connection, ConnectionEnd};
 use tokio::sync::mpsc;
@@ -245,6 +245,7 @@ fn later(start: Instant, delay: Duration) -> Instant {
 }
 
 fn timed_out(address: &Address, limit: Duration) -> Status {
+    let address = ThroughProxy::route(address);
     Status::unavailable(format!(
         "connection error: no HTTP/2 connection to {address} within {limit:?}: \
          it was not accepted, its TLS handshake stalled, or the server's SETTINGS never came"

@@ -67,6 +67,7 @@ mod status;
 mod tap;
 #[cfg(feature = "tls")]
 mod tls;
+mod tunnel;
 
 pub use compression::{Compression, CompressionSwitch, Compressions};
 pub use connect::{BoxIo, Connector, Io, SystemConnector};

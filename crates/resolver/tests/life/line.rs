@@ -33,9 +33,17 @@ impl Line {
         target: &str,
         options: ResolverOptions,
     ) -> Self {
+        Self::with_factory(Arc::new(factory), target, options)
+    }
+
+    pub(crate) fn with_factory(
+        factory: Arc<dyn ResolverFactory>,
+        target: &str,
+        options: ResolverOptions,
+    ) -> Self {
         let (updates, inbox) = pair();
         let target = Target::parse(target).unwrap();
-        let task = tokio::spawn(supervise(Arc::new(factory), target, options, updates));
+        let task = tokio::spawn(supervise(factory, target, options, updates));
         Self {
             inbox,
             task,

@@ -7,5 +7,6 @@ mod file;
 mod line;
 mod manual;
 mod polling;
+mod proxy;
 mod supervised;
 mod watching;

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::Reason;
 use h2::client::{self, SendRequest};
-use highball_core::{Address, Network, Peer, Status};
+use highball_core::{Address, Network, Peer, Status, ThroughProxy};
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use tokio::sync::watch;
@@ -28,6 +28,7 @@ use crate::credentials::{Secured, host_of};
 use crate::keepalive::set_user_timeout;
 use crate::settings;
 use crate::tap::{Facts, Role, Tap, TapHandle, WireEnd, tap};
+use crate::tunnel;
 
 type H2 = client::Connection<Tap, Bytes>;
 
@@ -47,8 +48,7 @@ pub async fn connect(
     options: &ClientOptions,
 ) -> Result<(Connection, ConnectionEnd), ConnectError> {
     let failed = |stage, source| ConnectError::new(address.clone(), stage, source);
-    let io = connector
-        .connect(address)
+    let io = tunnel::connect(connector, address, &options.user_agent)
         .await
         .map_err(|source| failed(ConnectStage::Dialing, source))?;
     let at = io.peer();
@@ -253,7 +253,7 @@ impl ConnectError {
             ConnectStage::Preface => "error reading server preface",
         };
         Self {
-            text: format!("{what}: {address}: {source}"),
+            text: format!("{what}: {}: {source}", ThroughProxy::route(&address)),
             address,
             stage,
             source,
