@@ -42,6 +42,11 @@
 //! [message](CompressionSwitch) of a stream. Responses are unpacked whatever the call says; which encodings this
 //! build reads is told to servers in any case.
 //!
+//! # Reaching its servers
+//!
+//! Directly, or through the HTTP proxy that `HTTPS_PROXY` and `NO_PROXY` name or that
+//! [`ChannelBuilder::proxy`] sets (gRFC A1).
+//!
 //! # Extending it
 //!
 //! A resolver is a [`resolver::Lookup`] behind [`resolver::Polling`], in a dozen lines; a policy is a

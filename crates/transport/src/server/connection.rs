@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::Reason;
 use highball_core::Peer;
-use tokio::time::Instant;
 
 use super::admission::{Refusal, admit};
 use super::drain::{Drain, Due, SettingsAck};
@@ -20,7 +19,7 @@ use super::quota::{Permit, Quota};
 use super::reply::refusal;
 use super::responder::refuse;
 use super::strikes::Strikes;
-use super::{CallHead, Receiver, Responder, ServerOptions};
+use super::{Incoming, Receiver, Responder, ServerOptions};
 use crate::bell::Bell;
 use crate::inflow::Inflow;
 use crate::keepalive::{self, Signs, Vigil};
@@ -57,22 +56,6 @@ pub struct ServerConnection {
     life: Box<Life>,
     peer: Peer,
     ended: Option<String>,
-}
-
-/// A call that was let in.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Incoming {
-    /// What the client's headers say.
-    pub head: CallHead,
-    /// When they, or what came with them, were read.
-    pub arrived: Instant,
-    /// The client's messages.
-    pub receiver: Receiver,
-    /// The reply.
-    pub responder: Responder,
-    /// The place of the call's handler. To be kept until nothing works on the call any more.
-    pub permit: Permit,
 }
 
 /// The last stream of a GOAWAY that will be followed by another (RFC 9113, section 6.8).
