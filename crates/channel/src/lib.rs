@@ -104,6 +104,7 @@
 //! commands), `resolver`, `balancer`, `subchannel`, `transport`. Nothing that can happen often is above
 //! debug: `RUST_LOG=subchannel=debug,balancer=trace`.
 
+mod authority;
 mod build_error;
 mod builder;
 mod channel;
