@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use highball_channel::policy::Pick;
 use highball_channel::{Channel, ChannelBuilder, Code, Request, Status};
 use highball_echo::{Echo, EchoClient, EchoRequest, EchoResponse, EchoServer};
 use highball_server::{Response, ResponseStream, Server, Streaming};
 use tokio::time::Instant;
 
+use crate::hooked::{TURN, hook, hooked_with, unhook};
 use crate::world::{A, World, message, nothing_is_left, who, who_with};
 
 /// The policy of most tests: four attempts, and only UNAVAILABLE is retried.
@@ -460,4 +462,37 @@ async fn a6_a_unary_call_is_retried_whatever_its_size() {
     assert_eq!(flaky.attempts(), 3);
     assert!(flaky.seen().iter().all(|seen| seen.messages[0] == large));
     rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a6_a_drop_by_the_picker_is_never_retried_whatever_came_before() {
+    let _turn = TURN.lock().await;
+    let mut rng = fastrand::Rng::with_seed(6);
+    for _ in 0..20 {
+        let world = World::with_two_servers();
+        let channel = hooked_with(
+            &world,
+            &format!(r#","methodConfig":[{{"name":[{{}}],{POLICY}}}]"#),
+        );
+        let failures = rng.usize(0..6);
+        let picks = Arc::new(AtomicUsize::new(0));
+        let counted = picks.clone();
+        hook(
+            move |_, _| match counted.fetch_add(1, Ordering::Relaxed) < failures {
+                true => Pick::Fail(Status::unavailable("no backend")),
+                false => Pick::Drop(Status::unavailable("dropped")),
+            },
+        );
+        let request = Request::new(message("x")).with_timeout(Duration::from_secs(60));
+        let status = who_with(&channel, request).await.unwrap_err();
+        unhook();
+        // The policy allows four attempts.
+        let expected = match failures < 4 {
+            true => "UNAVAILABLE: dropped",
+            false => "UNAVAILABLE: max retries exhausted: failed after 4 attempts: no backend",
+        };
+        assert_eq!(status.to_string(), expected);
+        assert_eq!(picks.load(Ordering::Relaxed), 4.min(failures + 1));
+        nothing_is_left(world, channel).await;
+    }
 }

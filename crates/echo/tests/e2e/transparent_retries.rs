@@ -1,11 +1,16 @@
 //! Attempts that no server has worked on are made again; all others are not. The server is scripted.
 
+use std::sync::{Arc, Mutex};
+
 use highball_channel::Code;
+use highball_channel::policy::{Outcome, Pick};
+use highball_channel::transport::BoxIo;
 use highball_echo::EchoClient;
 use highball_testkit::peer::{Frame, Peer};
 
+use crate::hooked::{TURN, hook, hooked_with, unhook};
 use crate::script::{Script, data, reply};
-use crate::world::{A, message};
+use crate::world::{A, World, message, nothing_is_left, settle, who};
 
 const REFUSED_STREAM: u32 = 7;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
@@ -127,6 +132,129 @@ async fn what_was_streamed_before_the_refusal_is_sent_again() {
     let (first_reply, mut replies) = reading.await.unwrap();
     assert!(first_reply.unwrap().is_some());
     assert_eq!(replies.message().await, Ok(None));
+    drop((say, replies));
+    script.end([peer]).await;
+}
+
+/// What happens to the attempts of a call, in order.
+type Story = Arc<Mutex<Vec<String>>>;
+
+/// Has the picks and their completion hooks told.
+fn tell_picks(story: &Story) {
+    let story = story.clone();
+    let tell =
+        |story: &Story, what: String| story.lock().expect("no test panics with it").push(what);
+    hook(move |picker, call| match picker.pick(call) {
+        Pick::Use(selection) => {
+            tell(&story, "picked".to_owned());
+            let story = story.clone();
+            Pick::Use(selection.on_done(move |outcome: &Outcome| {
+                let result = match &outcome.result {
+                    None => "dropped".to_owned(),
+                    Some(Ok(())) => "OK".to_owned(),
+                    Some(Err(status)) => status.to_string(),
+                };
+                let (sent, received) = (outcome.bytes_sent, outcome.bytes_received);
+                tell(
+                    &story,
+                    format!("{result}, sent {sent}, received {received}"),
+                );
+            }))
+        }
+        other => other,
+    });
+}
+
+/// Reads a request.
+async fn request(peer: &mut Peer<BoxIo>, story: &Story) -> u32 {
+    let stream = peer.headers().await;
+    data(peer, stream).await;
+    let mut story = story.lock().expect("no test panics with it");
+    story.push("sent".to_owned());
+    stream
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_attempt_then_a_pushed_back_one_then_a_reply() {
+    let _turn = TURN.lock().await;
+    let world = World::new();
+    let mut listener = world.network.listen(A);
+    world.resolve(&[A]);
+    let policy = r#","methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":3,"initialBackoff":"9s",
+        "maxBackoff":"9s","backoffMultiplier":1,"retryableStatusCodes":["UNAVAILABLE"]}}]"#;
+    let channel = hooked_with(&world, policy);
+    let story = Story::default();
+    tell_picks(&story);
+    let call = tokio::spawn({
+        let channel = channel.clone();
+        async move { who(&channel).await }
+    });
+    let mut peer = Peer::server(listener.accept().await.unwrap(), &[]).await;
+    let started = tokio::time::Instant::now();
+    let stream = request(&mut peer, &story).await;
+    peer.send(refused(stream)).await;
+    let stream = request(&mut peer, &story).await;
+    let busy = [
+        (":status", "200"),
+        ("content-type", "application/grpc"),
+        ("grpc-status", "14"),
+        ("grpc-message", "busy"),
+        ("grpc-retry-pushback-ms", "10"),
+    ];
+    peer.send(Frame::headers(stream, &busy, true)).await;
+    let stream = request(&mut peer, &story).await;
+    assert_eq!(started.elapsed().as_millis(), 10, "the server's delay");
+    peer.send_all(reply(stream)).await;
+    assert_eq!(call.await.unwrap().unwrap(), A);
+    unhook();
+    let story = story.lock().unwrap().clone();
+    let expected = [
+        "picked",
+        "sent",
+        "UNAVAILABLE: stream terminated by RST_STREAM with error code: REFUSED_STREAM, sent true, received false",
+        "picked",
+        "sent",
+        "UNAVAILABLE: busy, sent true, received true",
+        "picked",
+        "sent",
+        "OK, sent true, received true",
+    ];
+    assert_eq!(story, expected);
+    drop((peer, listener));
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_waits_to_be_made_again_can_be_closed_and_used_after_that() {
+    let mut script = Script::new();
+    let first = script.call();
+    let io = script.listener.accept().await.unwrap();
+    let mut peer = Peer::server(io, &[(MAX_CONCURRENT_STREAMS, 1)]).await;
+    let held = peer.headers().await;
+    peer.send_all(reply(held)).await;
+    first.await.unwrap().unwrap();
+    // A stream with the only slot, and a call in line for it.
+    let echo = EchoClient::new(script.channel.clone());
+    let (say, requests) = futures::channel::mpsc::unbounded();
+    let opening = echo.bidirectional_streaming_echo(highball_channel::Request::new(requests));
+    let mut replies = opening.await.unwrap();
+    let stream = peer.headers().await;
+    let in_line = script.call();
+    settle().await;
+    peer.send(refused(stream)).await;
+    let reading = tokio::spawn(async move { (replies.message().await, replies) });
+    // The slot goes to whoever was in line; the stream waits for it, and what is said is kept.
+    peer.headers().await;
+    say.unbounded_send(message("kept")).unwrap();
+    settle().await;
+    assert!(!reading.is_finished());
+    script.channel.close().await;
+    let (ended, mut replies) = reading.await.unwrap();
+    assert_eq!(ended.unwrap_err().code(), Code::Cancelled);
+    assert_eq!(in_line.await.unwrap().unwrap_err().code(), Code::Cancelled);
+    assert_eq!(replies.message().await, Ok(None), "it said so once");
+    assert!(replies.trailers().is_empty());
+    let _ = say.unbounded_send(message("too late"));
     drop((say, replies));
     script.end([peer]).await;
 }

@@ -153,6 +153,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use highball_core::{Code, MetadataMap};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::service_config::RetryThrottling;
@@ -284,5 +285,43 @@ mod tests {
             [Verdict::Transparent, Verdict::Counted]
         );
         assert_eq!(schedule.sent(), 1);
+    }
+
+    proptest! {
+        /// However attempts fail and whenever anybody looks: no more are sent than allowed, none is sent once
+        /// there is to be no other, and none but the first without tokens.
+        #[test]
+        fn a6_hedges_stay_within_their_limits(
+            most in 2..7_u32,
+            delay in 0..300_u64,
+            max_milli_tokens in 1..6_000_u32,
+            // What happens next: so many milliseconds pass, or an attempt fails in one way or another.
+            steps in prop::collection::vec((0..6_u8, 0..400_u64), 0..60),
+        ) {
+            let throttle = Throttle::full(RetryThrottling {
+                max_milli_tokens,
+                milli_tokens_per_success: 1,
+            });
+            let (mut schedule, mut now) = begun(policy(most, delay), Some(throttle.clone()));
+            for (step, millis) in steps {
+                let was_over = schedule.next().is_none();
+                match step {
+                    0 | 1 => now += Duration::from_millis(millis),
+                    2 => drop(schedule.failed(&down(), now)),
+                    3 => drop(schedule.failed(&pushed_back(down(), &millis.to_string()), now)),
+                    4 => drop(schedule.failed(&pushed_back(down(), "-1"), now)),
+                    _ => drop(schedule.ended(&down(), Processed::Unprocessed, now)),
+                }
+                let could = throttle.is_open();
+                let before = schedule.sent();
+                while let Some(previous) = schedule.send_due(now) {
+                    prop_assert_eq!(previous + 1, schedule.sent());
+                }
+                let sent = schedule.sent() - before;
+                prop_assert!(sent == 0 || (could && !was_over), "{schedule:?}");
+                prop_assert!(schedule.sent() <= most.min(5));
+                prop_assert!(schedule.next().is_none_or(|at| at > now), "what is due is sent");
+            }
+        }
     }
 }

@@ -17,6 +17,9 @@
 mod pushback;
 mod throttle;
 
+#[cfg(test)]
+mod invariants;
+
 use std::sync::Arc;
 use std::time::Duration;
 

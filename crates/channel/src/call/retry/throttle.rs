@@ -89,6 +89,13 @@ impl Throttle {
 }
 
 #[cfg(test)]
+impl Throttle {
+    pub(super) fn milli_tokens(&self) -> u32 {
+        self.milli_tokens.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -142,12 +142,6 @@ fn hedged(policy: &str) -> Script {
     }
 }
 
-fn says(block: &[u8], field: &str) -> bool {
-    block
-        .windows(field.len())
-        .any(|part| part == field.as_bytes())
-}
-
 #[tokio::test(start_paused = true)]
 async fn a6_the_first_headers_decide_and_the_others_are_reset_before_any_message_comes() {
     let mut script = hedged(&policy(3, "0.1s", UNAVAILABLE));
@@ -183,14 +177,9 @@ async fn a6_transparent_retries_are_no_hedges() {
     let mut peer = script.accept().await;
     let mut attempts = Vec::new();
     for refuses in [true, false, false] {
-        let frame = peer
-            .until(|frame| matches!(frame, Frame::Headers { .. }))
-            .await;
-        let Frame::Headers { stream, block, .. } = frame else {
-            unreachable!("it has headers");
-        };
+        let stream = peer.headers().await;
         data(&mut peer, stream).await;
-        attempts.push((stream, says(&block, "1")));
+        attempts.push(stream);
         if refuses {
             peer.send(Frame::Reset {
                 stream,
@@ -210,7 +199,7 @@ async fn a6_transparent_retries_are_no_hedges() {
     let payload = EchoResponse {
         message: format!("x (from {A})"),
     };
-    let (stream, _) = attempts[1];
+    let stream = attempts[1];
     peer.send_all([
         opening(stream),
         framed(stream, &payload.encode_to_vec()),
