@@ -368,3 +368,13 @@ impl<T: Unpin> Stream for Once<T> {
         (left, Some(left))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_without_interceptors_is_no_larger_for_them() {
+        assert_eq!(size_of::<Streaming<()>>(), size_of::<Incoming>());
+    }
+}
