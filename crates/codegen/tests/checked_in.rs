@@ -94,8 +94,30 @@ fn the_servers_own_services_are_up_to_date() {
         "grpc/health/v1/health.proto",
         "grpc/reflection/v1/reflection.proto",
         "grpc/reflection/v1alpha/reflection.proto",
+        "xds/service/orca/v3/orca.proto",
     ];
     services.assert_descriptors("services.bin");
+}
+
+#[test]
+fn the_servers_load_reporting_is_up_to_date() {
+    let reporting = CheckedIn {
+        protos: "server/proto",
+        files: &["xds/service/orca/v3/orca.proto"],
+        folder: "server/src/generated",
+    };
+    let builder = Builder::new()
+        .client(false)
+        .server_path("crate")
+        .extern_path(
+            ".xds.data.orca.v3.OrcaLoadReport",
+            "::highball_core::LoadReport",
+        )
+        .extern_path(
+            ".google.protobuf.Duration",
+            "::highball_core::details::ProtoDuration",
+        );
+    reporting.assert_code(&builder);
 }
 
 #[test]

@@ -60,7 +60,7 @@
 //! # Services that every server may offer
 //!
 //! [`health`] tells clients and probes which services take calls; [`reflection`] tells tools what there is to
-//! call.
+//! call; [`orca`] tells balancing policies how loaded the server is.
 //!
 //! # Its clients
 //!
@@ -103,6 +103,7 @@ mod listener;
 mod server;
 
 pub mod health;
+pub mod orca;
 pub mod reflection;
 
 pub use builder::ServerBuilder;

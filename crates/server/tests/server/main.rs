@@ -11,6 +11,7 @@ mod calls;
 mod compression;
 mod health;
 mod keepalive;
+mod orca;
 mod oversize;
 mod quota;
 mod reflection;
