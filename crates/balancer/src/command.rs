@@ -15,6 +15,10 @@ pub struct SubchannelId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TimerId(pub u64);
 
+/// Names one watch over the load of a server; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoadWatchId(pub u64);
+
 /// One thing that a policy asked for during a turn.
 ///
 /// Ids are made by the [`Tree`](crate::Tree), so a command needs no answer: what comes of it arrives as
@@ -50,6 +54,25 @@ pub enum Command {
     WatchHealth(SubchannelId),
     /// Stop reporting its health.
     UnwatchHealth(SubchannelId),
+    /// Report the load of this subchannel's server whenever it is READY, once in `interval` or more often
+    /// (gRFC A51): [`Event::Load`](crate::Event::Load).
+    WatchLoad {
+        /// What to call it.
+        id: LoadWatchId,
+        /// Whom to tell.
+        owner: Path,
+        /// Whose load.
+        subchannel: SubchannelId,
+        /// How long to wait from one report to the next.
+        interval: Duration,
+    },
+    /// Stop reporting the load.
+    UnwatchLoad {
+        /// Which watch.
+        id: LoadWatchId,
+        /// Whose load it is over.
+        subchannel: SubchannelId,
+    },
     /// The addresses may be out of date: resolve again.
     Resolve,
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use highball_core::{Address, ConnectivityState};
 
 use crate::host::Host;
-use crate::{Command, Event, LbState, Path, Picker, Subchannel, SubchannelId, Timer, Waker};
+use crate::{
+    Command, Event, LbState, LoadWatch, Path, Picker, Subchannel, SubchannelId, Timer, Waker,
+};
 
 /// What a policy can do: it asks here, and what comes of it arrives as an [`Event`].
 ///
@@ -57,6 +59,17 @@ impl<'a> Cx<'a> {
     pub fn set_timer(&mut self, after: Duration) -> Timer {
         let owner = self.path();
         self.host.set_timer(owner, after)
+    }
+
+    /// Wants to be told how loaded the server of a subchannel is, out of band (gRFC A51): whenever the
+    /// subchannel is READY, once in `interval` or more often. A server may report less often than it is asked
+    /// to, and 30 seconds are mostly the least it puts up with.
+    ///
+    /// The subchannel may belong to a policy below this one, and several policies may watch it: its server is
+    /// asked once for all of them. The watch ends with the subchannel.
+    pub fn watch_load(&mut self, id: SubchannelId, interval: Duration) -> LoadWatch {
+        let owner = self.path();
+        self.host.watch_load(owner, id, interval)
     }
 
     /// The addresses may be out of date. A hint: the resolver decides when.

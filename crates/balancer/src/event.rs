@@ -1,10 +1,11 @@
 //! What a policy hears.
 
 use std::fmt;
+use std::sync::Arc;
 
-use highball_core::{ConnectivityState, Status};
+use highball_core::{ConnectivityState, LoadReport, Status};
 
-use crate::{SubchannelId, TimerId};
+use crate::{LoadWatchId, SubchannelId, TimerId};
 
 /// Something that happened outside the policy.
 ///
@@ -30,6 +31,16 @@ pub enum Event {
         id: SubchannelId,
         /// How it is now.
         state: HealthState,
+    },
+    /// A server has said how loaded it is, out of band (gRFC A51). For the policy that wants to know, and only
+    /// after [`Cx::watch_load`](crate::Cx::watch_load).
+    Load {
+        /// The server of which subchannel.
+        id: SubchannelId,
+        /// Which watch over it.
+        watch: LoadWatchId,
+        /// What it said.
+        report: Arc<LoadReport>,
     },
     /// A timer is over. For its owner.
     Timer(TimerId),

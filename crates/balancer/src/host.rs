@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use highball_core::Address;
 
 use crate::waker::Signal;
-use crate::{Command, Path, Subchannel, SubchannelId, Timer, TimerId, Wake, Waker};
+use crate::{
+    Command, LoadWatch, LoadWatchId, Path, Subchannel, SubchannelId, Timer, TimerId, Wake, Waker,
+};
 
 /// What every [`Cx`](crate::Cx) of a tree looks into.
 pub(crate) struct Host {
@@ -25,6 +27,8 @@ pub(crate) struct Host {
     commands: Vec<Command>,
     subchannels: BTreeMap<SubchannelId, Live>,
     timers: BTreeSet<TimerId>,
+    /// Whose load is watched.
+    load_watches: BTreeSet<(SubchannelId, LoadWatchId)>,
     /// Subchannels made in this turn.
     created: Vec<SubchannelId>,
     wakers: BTreeMap<Path, Weak<Signal>>,
@@ -54,6 +58,7 @@ impl Host {
             commands: Vec::new(),
             subchannels: BTreeMap::new(),
             timers: BTreeSet::new(),
+            load_watches: BTreeSet::new(),
             created: Vec::new(),
             wakers: BTreeMap::new(),
             wakers_limit: 16,
@@ -81,7 +86,11 @@ impl Host {
         self.collect();
         let mut commands = std::mem::take(&mut self.commands);
         // A watch may have ended in the turn in which it was asked for.
-        let is_over = |command: &Command| matches!(command, Command::WatchHealth(id) if !self.watches_health(*id));
+        let is_over = |command: &Command| {
+            matches!(command, Command::WatchHealth(id) if !self.watches_health(*id))
+                || matches!(command, Command::WatchLoad { id, subchannel, .. }
+                    if !self.watches_load(*subchannel, *id))
+        };
         commands.retain(|command| !is_over(command));
         commands
     }
@@ -103,11 +112,27 @@ impl Host {
         Subchannel::new(id, address, self.outbox.clone())
     }
 
-    pub(crate) fn set_timer(&mut self, owner: Path, after: std::time::Duration) -> Timer {
+    pub(crate) fn set_timer(&mut self, owner: Path, after: Duration) -> Timer {
         let id = TimerId(self.next_id());
         self.timers.insert(id);
         self.send(Command::SetTimer { id, owner, after });
         Timer::new(id, self.outbox.clone())
+    }
+
+    pub(crate) fn watch_load(
+        &mut self,
+        owner: Path,
+        subchannel: SubchannelId,
+        interval: Duration,
+    ) -> LoadWatch {
+        let id = LoadWatchId(self.next_id());
+        self.send(Command::WatchLoad {
+            id,
+            owner,
+            subchannel,
+            interval,
+        });
+        LoadWatch::new(id, subchannel, self.outbox.clone())
     }
 
     /// All wakers of one owner share one signal.
@@ -151,6 +176,10 @@ impl Host {
             .is_some_and(|live| live.health_watched)
     }
 
+    pub(crate) fn watches_load(&self, subchannel: SubchannelId, id: LoadWatchId) -> bool {
+        self.load_watches.contains(&(subchannel, id))
+    }
+
     /// A change of its raw state ends the watch of a subchannel's health.
     pub(crate) fn stop_watching_health(&mut self, id: SubchannelId) {
         if let Some(live) = self.subchannels.get_mut(&id) {
@@ -178,15 +207,35 @@ impl Host {
     /// Keeps the books on what is alive; tells whether the driver has anything to do.
     fn takes_effect(&mut self, command: &Command) -> bool {
         match command {
-            Command::Shutdown(id) => self.subchannels.remove(id).is_some(),
+            Command::Shutdown(id) => self.shut_down(*id),
             Command::CancelTimer(id) => self.timers.remove(id),
             Command::WatchHealth(id) => self.set_health_watched(*id, true),
             Command::UnwatchHealth(id) => self.set_health_watched(*id, false),
+            Command::WatchLoad { id, subchannel, .. } => {
+                self.is_live(*subchannel) && self.load_watches.insert((*subchannel, *id))
+            }
+            Command::UnwatchLoad { id, subchannel } => {
+                self.load_watches.remove(&(*subchannel, *id))
+            }
             Command::Create { .. }
             | Command::Connect(_)
             | Command::SetTimer { .. }
             | Command::Resolve => true,
         }
+    }
+
+    /// Also ends the watches over it.
+    fn shut_down(&mut self, id: SubchannelId) -> bool {
+        let was_live = self.subchannels.remove(&id).is_some();
+        while let Some(watch) = self.first_load_watch(id) {
+            self.load_watches.remove(&watch);
+        }
+        was_live
+    }
+
+    fn first_load_watch(&self, id: SubchannelId) -> Option<(SubchannelId, LoadWatchId)> {
+        let all = (id, LoadWatchId(0))..=(id, LoadWatchId(u64::MAX));
+        self.load_watches.range(all).next().copied()
     }
 
     fn set_health_watched(&mut self, id: SubchannelId, watched: bool) -> bool {

@@ -11,7 +11,7 @@
 //!   │   child policies: calls go down, values come up        │   Use, Wait, Fail or Drop
 //!   └────────────────────────────────────────────────────────┘
 //!                        ▲
-//!              events: subchannel states, health, timers, wakes
+//!           events: subchannel states, health, load, timers, wakes
 //! ```
 //!
 //! A [`Policy`] is a synchronous state machine. It has no task, thread, clock, lock or I/O: it asks its
@@ -102,6 +102,12 @@
 //! registry.register::<FirstReady>();
 //! ```
 //!
+//! # What is known of the servers
+//!
+//! [`Subchannel::watch_health`] asks whether a server serves, [`Cx::watch_load`] how busy it is (gRFCs A17 and
+//! A51); what is said arrives as events. The load that a server reports with a call is in the [`Outcome`] of that
+//! call.
+//!
 //! # To see it run
 //!
 //! `tests/transcripts/round_robin/one_server_down.txt` is a short one: a step behind each `>`, below it
@@ -143,6 +149,7 @@ mod policy;
 mod cx;
 mod done;
 mod host;
+mod load_watch;
 mod picker;
 mod subchannel;
 mod timer;
@@ -163,7 +170,7 @@ mod tree;
 
 pub use child::Child;
 pub use choice::Choice;
-pub use command::{Command, SubchannelId, TimerId};
+pub use command::{Command, LoadWatchId, SubchannelId, TimerId};
 pub use config::read_config;
 pub use config_error::{ConfigError, Level};
 pub use cx::Cx;
@@ -171,6 +178,7 @@ pub use done::{Done, Outcome};
 pub use event::{Event, HealthState, SubchannelState};
 pub use graceful_switch::GracefulSwitch;
 pub use lazy::Lazy;
+pub use load_watch::LoadWatch;
 pub use path::Path;
 pub use per_endpoint::PerEndpoint;
 pub use pick_first::{EndpointWeight, PickFirst};

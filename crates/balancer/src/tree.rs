@@ -93,6 +93,7 @@ impl Tree {
                 self.host.is_live(*id)
             }
             Event::Health { id, .. } => self.host.watches_health(*id),
+            Event::Load { id, watch, .. } => self.host.watches_load(*id, *watch),
             Event::Timer(id) => self.host.fire(*id),
             Event::Woken => {
                 self.host.rearm(to);

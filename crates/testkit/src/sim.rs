@@ -9,10 +9,10 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use highball_balancer::{
-    CallInfo, Choice, Command, Event, HealthState, LbState, Outcome, Path, Pick, SubchannelId,
-    SubchannelState, TimerId, Tree, Wake,
+    CallInfo, Choice, Command, Event, HealthState, LbState, LoadWatchId, Outcome, Path, Pick,
+    SubchannelId, SubchannelState, TimerId, Tree, Wake,
 };
-use highball_core::{Address, Attributes, Endpoint, MetadataMap, Status};
+use highball_core::{Address, Attributes, Endpoint, LoadReport, MetadataMap, Status};
 
 /// A channel with everything left out but the policies.
 ///
@@ -39,6 +39,8 @@ pub struct Sim {
     now: Instant,
     subchannels: BTreeMap<SubchannelId, Simulated>,
     timers: BTreeMap<TimerId, (Instant, Path)>,
+    /// Who watches the load of which subchannel.
+    load_watches: BTreeMap<LoadWatchId, (Path, SubchannelId)>,
     /// Told to connect in this turn.
     connecting: Vec<SubchannelId>,
     wakes: mpsc::Receiver<Path>,
@@ -72,6 +74,7 @@ impl Sim {
             now: Instant::now(),
             subchannels: BTreeMap::new(),
             timers: BTreeMap::new(),
+            load_watches: BTreeMap::new(),
             connecting: Vec::new(),
             wakes,
             state: None,
@@ -118,6 +121,16 @@ impl Sim {
         let id = self.id(label);
         let owner = self.subchannels[&id].owner.clone();
         self.event(&owner, Event::Health { id, state });
+    }
+
+    /// A server says how loaded it is, to all who watch it.
+    pub fn load(&mut self, label: &str, report: LoadReport) {
+        let (id, report) = (self.id(label), Arc::new(report));
+        let watches = self.load_watches.clone().into_iter();
+        for (watch, (owner, _)) in watches.filter(|(_, (_, watched))| *watched == id) {
+            let report = report.clone();
+            self.event(&owner, Event::Load { id, watch, report });
+        }
     }
 
     /// Goes to the time of the timer that is due first, and fires it. Returns whether there was one.
@@ -263,6 +276,7 @@ impl Sim {
             Command::Shutdown(id) => {
                 self.line(format_args!("shutdown {}", self.label(id)));
                 self.subchannels.remove(&id);
+                self.load_watches.retain(|_, (_, watched)| *watched != id);
             }
             Command::SetTimer { id, owner, after } => {
                 self.line(format_args!("timer {after:?}"));
@@ -277,6 +291,21 @@ impl Sim {
             }
             Command::UnwatchHealth(id) => {
                 self.line(format_args!("unwatch health of {}", self.label(id)));
+            }
+            Command::WatchLoad {
+                id,
+                owner,
+                subchannel,
+                interval,
+            } => {
+                let label = self.label(subchannel);
+                self.line(format_args!("watch load of {label} every {interval:?}"));
+                self.load_watches.insert(id, (owner, subchannel));
+            }
+            Command::UnwatchLoad { id, subchannel } => {
+                if self.load_watches.remove(&id).is_some() {
+                    self.line(format_args!("unwatch load of {}", self.label(subchannel)));
+                }
             }
             Command::Resolve => self.line(format_args!("re-resolve")),
         }

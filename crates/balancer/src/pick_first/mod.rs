@@ -111,7 +111,7 @@ impl Policy for PickFirst {
             Event::Timer(_) => self.try_next(cx),
             Event::ExitIdle | Event::Woken => self.exit_idle(cx),
             Event::ResolutionFailed(status) => self.resolution_failed(&status, cx),
-            Event::Settle => {}
+            Event::Load { .. } | Event::Settle => {}
         }
     }
 }

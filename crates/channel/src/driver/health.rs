@@ -15,18 +15,17 @@
 //! A service config that asks for another service starts the checks anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use highball_balancer::{HealthState, SubchannelId};
-use highball_core::{Backoff, Code, Status};
+use highball_core::{Address, Status};
 use highball_subchannel::Link;
-use highball_transport::client::{Connection, Ended, RecvHalf, RequestHead};
-use highball_transport::framing;
-use http::uri::PathAndQuery;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
+use super::newest::Newest;
+use super::own_stream::{News, OwnStream};
 use super::{Message, Period};
 
 /// The checks that run. Dropping this ends them.
@@ -44,27 +43,9 @@ pub(super) struct HealthChecks {
 struct Watch {
     /// Tells its reports from those of earlier watches, which may still be on their way.
     number: u64,
-    newest: Arc<Newest>,
+    newest: Arc<Newest<HealthState>>,
     /// `None` where nobody is asked.
     check: Option<AbortHandle>,
-}
-
-/// What the server said last and the driver has not taken in yet. A server that changes its mind faster than
-/// the driver looks leaves one state behind, not a queue of them.
-#[derive(Debug, Default)]
-struct Newest(
-    /// Held for one move in or out, by the check and by the driver.
-    Mutex<Option<HealthState>>,
-);
-
-impl Newest {
-    /// Puts a state in; gives back the one that was still there.
-    fn replace(&self, state: Option<HealthState>) -> Option<HealthState> {
-        std::mem::replace(
-            &mut self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            state,
-        )
-    }
 }
 
 impl Drop for Watch {
@@ -101,12 +82,16 @@ impl HealthChecks {
         let check = match (service, link.connection()) {
             (None, _) => None,
             (Some(service), Some(connection)) => {
-                let check = Check {
+                let address = connection.address().clone();
+                let check = OwnStream {
                     connection,
-                    service: service.to_owned(),
-                    report,
+                    path: "/grpc.health.v1.Health/Watch",
+                    request: HealthRequest {
+                        service: service.to_owned(),
+                    },
                 };
-                Some(tokio::spawn(check.run()).abort_handle())
+                let hear = move |news| report.hear(news, &address);
+                Some(tokio::spawn(check.run(hear)).abort_handle())
             }
             // A connection that is lost already is reported as a state of the subchannel.
             (Some(_), None) => None,
@@ -132,10 +117,8 @@ impl HealthChecks {
     /// What a watch has to report. One that does not hold any more has nothing.
     pub(super) fn take(&self, id: SubchannelId, watch: u64) -> Option<HealthState> {
         let current = self.watched.get(&id);
-        current
-            .filter(|current| current.number == watch)?
-            .newest
-            .replace(None)
+        let current = current.filter(|current| current.number == watch)?;
+        current.newest.take()
     }
 }
 
@@ -144,13 +127,43 @@ struct Report {
     period: Period,
     id: SubchannelId,
     watch: u64,
-    newest: Arc<Newest>,
+    newest: Arc<Newest<HealthState>>,
     messages: mpsc::UnboundedSender<Message>,
 }
 
 impl Report {
+    fn hear(&self, news: News, address: &Address) {
+        match news {
+            News::Begun => self.send(HealthState::Connecting),
+            News::Message(message) => {
+                let response = HealthResponse::decode(message);
+                match response.map_or(UNKNOWN, |response| response.status) {
+                    SERVING => self.send(HealthState::Ready),
+                    other => self.failing(format!(
+                        "connection active but health check failed. status={}",
+                        name(other)
+                    )),
+                }
+            }
+            News::Ended(status) => self.failing(format!(
+                "connection active but received health check RPC error: {status}"
+            )),
+            News::Unimplemented => {
+                tracing::error!(
+                    target: "subchannel", %address,
+                    "health check is unimplemented at the server, and so disabled for this connection"
+                );
+                self.send(HealthState::Ready);
+            }
+        }
+    }
+
+    fn failing(&self, text: String) {
+        self.send(HealthState::TransientFailure(Status::unavailable(text)));
+    }
+
     fn send(&self, state: HealthState) {
-        if self.newest.replace(Some(state)).is_some() {
+        if !self.newest.put(state) {
             return; // The message that announced the one before has not been read yet.
         }
         // A driver that is gone needs no reports.
@@ -160,107 +173,6 @@ impl Report {
             watch: self.watch,
         });
     }
-}
-
-/// The check of one connection.
-struct Check {
-    connection: Connection,
-    service: String,
-    report: Report,
-}
-
-impl Check {
-    /// Watches until the connection takes no more streams, or the server turns out to know no health.
-    async fn run(self) {
-        let mut rng = fastrand::Rng::new();
-        let mut failures = 0;
-        loop {
-            self.report.send(HealthState::Connecting);
-            let mut heard = false;
-            match self.watch(&mut heard).await {
-                Watched::Lost => return,
-                Watched::Unimplemented => {
-                    tracing::error!(
-                        target: "subchannel", address = %self.connection.address(),
-                        "health check is unimplemented at the server, and so disabled for this connection"
-                    );
-                    return self.report.send(HealthState::Ready);
-                }
-                Watched::Ended(status) => {
-                    self.failing(format!(
-                        "connection active but received health check RPC error: {status}"
-                    ));
-                }
-            }
-            // After a call that had something to say, the next is made at once.
-            failures = if heard { 0 } else { failures + 1 };
-            if failures > 0 {
-                tokio::time::sleep(Backoff::default().delay(failures - 1, &mut rng)).await;
-            }
-        }
-    }
-
-    /// Makes the call once and reports what it says.
-    async fn watch(&self, heard: &mut bool) -> Watched {
-        let request = HealthRequest {
-            service: self.service.clone(),
-        };
-        let limit = framing::DEFAULT_SEND_LIMIT;
-        let framed = framing::encode(request.encoded_len(), limit, |buffer| {
-            request.encode_raw(buffer)
-        });
-        let Ok(framed) = framed else {
-            return Watched::Lost;
-        };
-        let Ok(slot) = self.connection.slot().await else {
-            return Watched::Lost;
-        };
-        let path = PathAndQuery::from_static("/grpc.health.v1.Health/Watch");
-        let head = RequestHead::new(self.connection.authority().clone(), path);
-        let Ok((mut send, mut receive)) = self.connection.open(slot, head) else {
-            return Watched::Lost;
-        };
-        // Should sending fail, the receiving half knows why.
-        let _ = send.send(framed, true).await;
-        match self.receive(&mut receive, heard).await {
-            Ok(()) => Watched::Ended(Status::ok()),
-            Err(ended) if ended.status.code() == Code::Unimplemented => Watched::Unimplemented,
-            Err(ended) => Watched::Ended(ended.status),
-        }
-    }
-
-    async fn receive(&self, receive: &mut RecvHalf, heard: &mut bool) -> Result<(), Ended> {
-        receive.headers().await?;
-        while let Some(payload) = receive.message().await? {
-            *heard = true;
-            let status =
-                HealthResponse::decode(payload).map_or(UNKNOWN, |response| response.status);
-            if status == SERVING {
-                self.report.send(HealthState::Ready);
-            } else {
-                let name = name(status);
-                self.failing(format!(
-                    "connection active but health check failed. status={name}"
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn failing(&self, text: String) {
-        self.report
-            .send(HealthState::TransientFailure(Status::unavailable(text)));
-    }
-}
-
-/// How one call of Watch ended.
-enum Watched {
-    /// The connection takes no more streams: its subchannel knows.
-    Lost,
-    /// The server has no health service.
-    Unimplemented,
-    /// The call ended with this status.
-    Ended(Status),
 }
 
 /// `grpc.health.v1.HealthCheckRequest`.
@@ -297,7 +209,7 @@ mod tests {
     fn of_many_reports_one_message_and_the_newest_state_are_left() {
         let (messages, mut inbox) = mpsc::unbounded_channel();
         let mut checks = HealthChecks::new(1, messages.clone());
-        let (id, newest) = (SubchannelId(7), Arc::<Newest>::default());
+        let (id, newest) = (SubchannelId(7), Arc::<Newest<HealthState>>::default());
         let watch = Watch {
             number: 3,
             newest: newest.clone(),

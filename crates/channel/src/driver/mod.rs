@@ -11,7 +11,10 @@
 
 mod config;
 mod health;
+mod load;
 mod mode;
+mod newest;
+mod own_stream;
 mod resolving;
 mod subchannels;
 mod timers;
@@ -67,6 +70,13 @@ pub(crate) enum Message {
         id: SubchannelId,
         /// Which watch over it says so; what it says is kept there.
         watch: u64,
+    },
+    /// The server of a READY subchannel has said how loaded it is.
+    Load {
+        period: Period,
+        id: SubchannelId,
+        /// Which call tells; what it tells is kept there.
+        call: u64,
     },
     /// A picker or a completion hook wakes its policy.
     Wake { period: Period, owner: Path },

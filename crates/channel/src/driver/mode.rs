@@ -82,6 +82,7 @@ impl Mode {
         match message {
             Message::Subchannel { period, .. }
             | Message::Health { period, .. }
+            | Message::Load { period, .. }
             | Message::Wake { period, .. }
                 if period != self.period => {}
             message => active.think(message, &mut self.setup.configs),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use highball_balancer::{Path, SubchannelId};
 use highball_core::{Address, Status};
 use highball_subchannel::{Link, Options, State, Subchannel};
-use highball_transport::client::Closer;
+use highball_transport::client::{Closer, Connection};
 use tokio::sync::mpsc;
 
 use super::{Message, Period};
@@ -94,11 +94,15 @@ impl Subchannels {
         }
     }
 
+    /// Where a subchannel is connected to, if it is.
+    pub(crate) fn connection(&self, id: SubchannelId) -> Option<Connection> {
+        self.table.get(&id)?.link().connection()
+    }
+
     /// A subchannel has turned READY: its connection is to be closed with the channel, whatever becomes
     /// of the subchannel.
     pub(crate) fn connected(&mut self, id: SubchannelId) {
-        let link = self.table.get(&id).map(Entry::link);
-        let Some(connection) = link.and_then(|link| link.connection()) else {
+        let Some(connection) = self.connection(id) else {
             return;
         };
         if self.connections.len() == self.connections.capacity() {

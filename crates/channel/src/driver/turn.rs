@@ -27,6 +27,7 @@ use tracing::{debug, trace};
 
 use super::config::Verdict;
 use super::health::HealthChecks;
+use super::load::{LoadReports, LoadWatcher};
 use super::resolving::Resolving;
 use super::subchannels::Subchannels;
 use super::timers::Timers;
@@ -40,6 +41,7 @@ pub(super) struct Active {
     pub(super) subchannels: Subchannels,
     pub(super) timers: Timers,
     health: HealthChecks,
+    load: LoadReports,
     tree: Tree,
     /// A policy has panicked: the tree must not be used any more.
     broken: bool,
@@ -63,7 +65,8 @@ impl Active {
             resolving: Resolving::start(setup),
             subchannels: Subchannels::new(period, options, messages.clone(), setup.seed),
             timers: Timers::default(),
-            health: HealthChecks::new(period, messages),
+            health: HealthChecks::new(period, messages.clone()),
+            load: LoadReports::new(period, messages),
             tree: Tree::new(setup.seed, Arc::new(doorbell)),
             broken: false,
             config: None,
@@ -79,6 +82,7 @@ impl Active {
             Message::ResetBackoff => self.subchannels.reset_backoff(),
             Message::Subchannel { id, state, .. } => self.subchannel(id, state),
             Message::Health { id, watch, .. } => self.health(id, watch),
+            Message::Load { id, call, .. } => self.load(id, call),
             Message::Wake { owner, .. } => self.tell(&owner, Event::Woken),
             Message::Timer(id) => self.timer(id),
             Message::Resolved(resolution, ack) => match self.resolved(*resolution, configs) {
@@ -152,12 +156,27 @@ impl Active {
             Command::Connect(id) => self.subchannels.connect(id),
             Command::Shutdown(id) => {
                 self.health.unwatch(id);
+                self.load.forget(id);
                 self.subchannels.shut_down(id);
             }
             Command::SetTimer { id, owner, after } => self.timers.set(id, owner, after),
             Command::CancelTimer(id) => self.timers.cancel(id),
             Command::WatchHealth(id) => self.watch_health(id),
             Command::UnwatchHealth(id) => self.health.unwatch(id),
+            Command::WatchLoad {
+                id,
+                owner,
+                subchannel,
+                interval,
+            } => {
+                let connection = self.subchannels.connection(subchannel);
+                let watcher = LoadWatcher { owner, interval };
+                self.load.watch(subchannel, id, watcher, connection);
+            }
+            Command::UnwatchLoad { id, subchannel } => {
+                let connection = self.subchannels.connection(subchannel);
+                self.load.unwatch(subchannel, id, connection);
+            }
             Command::Resolve => self.resolving.request(),
         }
     }
@@ -177,8 +196,12 @@ impl Active {
             State::TransientFailure(status) => SubchannelState::TransientFailure(status),
             State::Shutdown => return,
         };
-        // Whoever watches health hears of it only for as long as the subchannel stays READY.
+        // Whoever watches health or load hears of it only for as long as the subchannel stays READY.
         self.health.unwatch(id);
+        match state {
+            SubchannelState::Ready => self.load.connected(id, self.subchannels.connection(id)),
+            _ => self.load.lost(id),
+        }
         self.tell(&owner, Event::Subchannel { id, state });
     }
 
@@ -186,6 +209,16 @@ impl Active {
         let owner = self.subchannels.entry(id).map(|entry| entry.owner.clone());
         if let (Some(owner), Some(state)) = (owner, self.health.take(id, watch)) {
             self.tell(&owner, Event::Health { id, state });
+        }
+    }
+
+    fn load(&mut self, id: SubchannelId, call: u64) {
+        let Some(report) = self.load.take(id, call) else {
+            return;
+        };
+        for (watch, owner) in self.load.watches(id) {
+            let report = report.clone();
+            self.tell(&owner, Event::Load { id, watch, report });
         }
     }
 
@@ -332,8 +365,8 @@ fn reject(ack: Ack, rejected: Rejected) {
 fn order(command: &Command) -> u8 {
     match command {
         Command::Create { .. } => 0,
-        Command::Connect(_) | Command::WatchHealth(_) => 1,
-        Command::UnwatchHealth(_) | Command::Shutdown(_) => 2,
+        Command::Connect(_) | Command::WatchHealth(_) | Command::WatchLoad { .. } => 1,
+        Command::UnwatchHealth(_) | Command::UnwatchLoad { .. } | Command::Shutdown(_) => 2,
         Command::SetTimer { .. } | Command::CancelTimer(_) => 3,
         Command::Resolve => 4,
     }

@@ -20,6 +20,7 @@ mod kinds;
 mod life;
 mod logs;
 mod negative_http2;
+mod orca;
 mod picks;
 mod restarts;
 mod retries;
