@@ -8,23 +8,33 @@ use std::time::Duration;
 use highball_channel::resolver::{ManualResolver, Resolution};
 use highball_channel::transport::MemoryNetwork;
 use highball_channel::{Channel, Endpoint, MetadataMap};
-use highball_echo::interop::testing::test_service_server::TestServiceServer;
-use highball_echo::interop::{self, CASES, Failure, NOT_YET, Soak, SoakReport, TestServer, Tester};
+use highball_echo::interop::{
+    self, CASES, Failure, NOT_YET, Soak, SoakReport, TestBackendMetrics, TestServer, Tester,
+};
 use highball_server::Server;
 use highball_testkit::certificates::Authority;
 
+/// A service config with the policy that the cases about load need.
+const BACKEND_METRICS: &str =
+    r#"{"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}"#;
+
 /// A tester and its server, in memory.
 fn tester() -> Tester {
+    tester_with("{}")
+}
+
+fn tester_with(service_config: &str) -> Tester {
     let network = MemoryNetwork::new();
-    let service = TestServiceServer::new(TestServer::new("server:1"));
-    let server = Server::builder().add_service(service).build();
-    tokio::spawn(server.serve(network.listen("server:1")));
+    let server = TestServer::new("server:1").add_to(Server::builder());
+    tokio::spawn(server.build().serve(network.listen("server:1")));
     let resolver = ManualResolver::new("test");
     resolver.update(Resolution::new([Endpoint::from("server:1")]));
     let channel = Channel::builder("test:///server")
         .insecure()
         .resolver(resolver)
         .connector(network)
+        .policy::<TestBackendMetrics>()
+        .default_service_config(service_config)
         .build()
         .expect("the test's choices make sense");
     Tester::new(channel, MetadataMap::new())
@@ -35,8 +45,11 @@ async fn every_case_passes() {
     for case in CASES {
         // A thousand large calls take their time where nothing is optimized: the programs are for that.
         if case != "concurrent_large_unary" {
-            let passed = interop::run(case, &tester()).await;
-            assert_eq!(passed, Ok(()), "{case}");
+            let tester = match case.starts_with("orca_") {
+                true => tester_with(BACKEND_METRICS),
+                false => tester(),
+            };
+            assert_eq!(interop::run(case, &tester).await, Ok(()), "{case}");
         }
     }
 }
@@ -50,6 +63,15 @@ async fn a_case_that_is_not_there_says_whether_it_will_be() {
     }
     let failure = interop::run("tiny_unary", &tester()).await.unwrap_err();
     assert!(failure.to_string().starts_with("there is no case named"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cases_about_load_fail_without_their_policy() {
+    for case in ["orca_per_rpc", "orca_oob"] {
+        let failure = interop::run(case, &tester()).await.unwrap_err();
+        let text = failure.to_string();
+        assert!(text.starts_with("load report: got None, want"), "{text}");
+    }
 }
 
 /// A service that answers nothing fails every case but those that want just that.
@@ -163,6 +185,11 @@ fn the_programs_take_the_official_flags() {
         ],
         &["--test_case=ping_pong", "--service_config_json={}"],
         &[
+            "--test_case=orca_per_rpc",
+            "--service_config_json",
+            BACKEND_METRICS,
+        ],
+        &[
             "--test_case=rpc_soak",
             "--soak_iterations=3",
             "--soak_num_threads=2",
@@ -224,8 +251,8 @@ fn a_case_that_fails_says_why_and_fails_the_program() {
             "there is no case named \"nothing\"",
         ),
         (
-            &["--test_case=orca_oob"],
-            "not yet: servers do not report load yet",
+            &["--test_case=cacheable_unary"],
+            "not yet: it needs a proxy that caches",
         ),
         (&["--additional_metadata=a"], "\"a\" is no key:value"),
         (&["--service_config_json=["], "service config"),

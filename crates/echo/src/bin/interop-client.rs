@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser};
 use highball_channel::{Channel, ChannelBuilder, MetadataMap};
-use highball_echo::interop::{self, Failure, Soak, Tester};
+use highball_echo::interop::{self, Failure, Soak, TestBackendMetrics, Tester};
 
 /// Goes through one case of gRPC's interoperability tests.
 #[derive(Debug, Parser)]
@@ -112,6 +112,7 @@ impl Flags {
             true => self.secure(Channel::builder(target))?,
             false => Channel::builder(target).insecure(),
         };
+        builder = builder.policy::<TestBackendMetrics>();
         if let Some(json) = &self.service_config_json {
             builder = builder
                 .disable_service_config()

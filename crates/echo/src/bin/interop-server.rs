@@ -9,7 +9,6 @@
 #![expect(clippy::print_stdout, reason = "a program talks to its user")]
 
 use clap::{ArgAction, Parser};
-use highball_echo::interop::testing::test_service_server::TestServiceServer;
 use highball_echo::interop::{self, Failure, TestServer};
 use highball_server::reflection::Descriptors;
 use highball_server::{Server, ServerBuilder};
@@ -45,10 +44,8 @@ async fn main() -> Result<(), Failure> {
     println!("listening on {address}");
     let descriptors =
         Descriptors::decode([interop::DESCRIPTORS]).map_err(|error| failed(&error))?;
-    let service = TestServiceServer::new(TestServer::new(address.to_string()));
-    let mut server = Server::builder()
-        .add_service(service)
-        .reflection(descriptors);
+    let server = TestServer::new(address.to_string()).add_to(Server::builder());
+    let mut server = server.reflection(descriptors);
     if flags.use_tls {
         server = flags.secure(server)?;
     }

@@ -35,7 +35,7 @@ pub struct EchoStatus {
 }
 
 /// A unary request.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SimpleRequest {
     /// What the response's payload is to be made of.
     #[prost(enumeration = "PayloadType", tag = "1")]
@@ -64,6 +64,26 @@ pub struct SimpleRequest {
     /// Whether the response is to name the server.
     #[prost(bool, tag = "9")]
     pub fill_server_id: bool,
+    /// The load that the server is to report with the call.
+    #[prost(message, optional, tag = "11")]
+    pub orca_per_query_report: ::core::option::Option<TestOrcaReport>,
+}
+
+/// A load that a server is to report.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TestOrcaReport {
+    /// How busy the processors are.
+    #[prost(double, tag = "1")]
+    pub cpu_utilization: f64,
+    /// How much of the memory is in use.
+    #[prost(double, tag = "2")]
+    pub memory_utilization: f64,
+    /// What the call has cost.
+    #[prost(map = "string, double", tag = "3")]
+    pub request_cost: ::std::collections::HashMap<::prost::alloc::string::String, f64>,
+    /// How much of other resources is in use.
+    #[prost(map = "string, double", tag = "4")]
+    pub utilization: ::std::collections::HashMap<::prost::alloc::string::String, f64>,
 }
 
 /// A unary response.
@@ -137,6 +157,9 @@ pub struct StreamingOutputCallRequest {
     /// What the call is to end with, if not OK.
     #[prost(message, optional, tag = "7")]
     pub response_status: ::core::option::Option<EchoStatus>,
+    /// The load that the server is to report beside the calls.
+    #[prost(message, optional, tag = "8")]
+    pub orca_oob_report: ::core::option::Option<TestOrcaReport>,
 }
 
 /// One of a stream of responses.

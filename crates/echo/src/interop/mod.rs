@@ -19,11 +19,13 @@ pub const DESCRIPTORS: &[u8] = include_bytes!("../generated/grpc.testing.bin");
 
 mod service;
 
+mod backend_metrics;
 mod cases;
 mod failure;
 mod soak;
 mod tester;
 
+pub use backend_metrics::TestBackendMetrics;
 pub use cases::{CASES, NOT_YET, run};
 pub use failure::Failure;
 pub use service::TestServer;

@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use highball_server::orca::{CallMetrics, LoadReporting, OrcaService, ServerMetrics};
 use highball_server::{
-    Code, Compression, CompressionSwitch, MetadataMap, Request, Response, ResponseStream, Status,
-    Streaming,
+    Code, Compression, CompressionSwitch, MetadataMap, Request, Response, ResponseStream,
+    ServerBuilder, Status, Streaming,
 };
 
-use super::testing::test_service_server::TestService;
+use super::testing::test_service_server::{TestService, TestServiceServer};
 use super::testing::{
     BoolValue, EchoStatus, Empty, Payload, PayloadType, ResponseParameters, SimpleRequest,
     SimpleResponse, StreamingInputCallRequest, StreamingInputCallResponse,
-    StreamingOutputCallRequest, StreamingOutputCallResponse,
+    StreamingOutputCallRequest, StreamingOutputCallResponse, TestOrcaReport,
 };
 use super::{ECHO_INITIAL, ECHO_TRAILING, payload};
 
@@ -21,12 +22,29 @@ use super::{ECHO_INITIAL, ECHO_TRAILING, payload};
 #[derive(Clone, Debug)]
 pub struct TestServer {
     id: String,
+    metrics: ServerMetrics,
 }
+
+/// How often clients may have load reports: they wait for them.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl TestServer {
     /// A server that calls itself `id` if it is asked.
     pub fn new(id: impl Into<String>) -> Self {
-        Self { id: id.into() }
+        Self {
+            id: id.into(),
+            metrics: ServerMetrics::new(),
+        }
+    }
+
+    /// Adds the service, and what its server says of its load.
+    #[must_use]
+    pub fn add_to(self, server: ServerBuilder) -> ServerBuilder {
+        let reports = OrcaService::new(self.metrics.clone());
+        server
+            .interceptor(LoadReporting::new())
+            .add_service(reports.unusual_least_interval(REPORT_INTERVAL))
+            .add_service(TestServiceServer::new(self))
     }
 }
 
@@ -44,6 +62,10 @@ impl TestService for TestServer {
         check_compression(wanted.expect_compressed.as_ref(), request.is_compressed())?;
         if let Some(BoolValue { value }) = wanted.response_compressed {
             request.compress_reply(gzip_if(value))?;
+        }
+        let metrics = CallMetrics::of(&request);
+        if let (Some(metrics), Some(load)) = (metrics, &wanted.orca_per_query_report) {
+            record_for_call(&metrics, load);
         }
         let message = request.into_message();
         echoed.check_status(message.response_status.as_ref())?;
@@ -103,10 +125,16 @@ impl TestService for TestServer {
     ) -> Result<Response<ResponseStream<StreamingOutputCallResponse>>, Status> {
         let echoed = Echoed::of(request.metadata());
         let (peer, switch) = (peer(&request), request.compression_switch());
+        let metrics = self.metrics.clone();
         let answers = request
             .into_message()
             .flat_map(move |message| match message {
-                Ok(message) => answers(message, peer.clone(), switch.clone()).boxed(),
+                Ok(message) => {
+                    if let Some(load) = &message.orca_oob_report {
+                        record(&metrics, load);
+                    }
+                    answers(message, peer.clone(), switch.clone()).boxed()
+                }
                 Err(status) => stream::iter([Err(status)]).boxed(),
             });
         Ok(echoed.put_around(answers.boxed()))
@@ -126,6 +154,27 @@ impl TestService for TestServer {
         let answers = stream::iter(all)
             .flat_map(move |message| answers(message, peer.clone(), switch.clone()));
         Ok(echoed.put_around(answers.boxed()))
+    }
+}
+
+/// The load of this call is to be this.
+fn record_for_call(metrics: &CallMetrics, load: &TestOrcaReport) {
+    metrics.set_cpu_utilization(load.cpu_utilization);
+    metrics.set_memory_utilization(load.memory_utilization);
+    for (name, cost) in &load.request_cost {
+        metrics.set_request_cost(name, *cost);
+    }
+    for (resource, value) in &load.utilization {
+        metrics.set_utilization(resource, *value);
+    }
+}
+
+/// The load of the server is to be this.
+fn record(metrics: &ServerMetrics, load: &TestOrcaReport) {
+    metrics.set_cpu_utilization(load.cpu_utilization);
+    metrics.set_memory_utilization(load.memory_utilization);
+    for (resource, value) in &load.utilization {
+        metrics.set_utilization(resource, *value);
     }
 }
 

@@ -3,6 +3,7 @@
 mod compression;
 mod endings;
 mod metadata;
+mod orca;
 mod streaming;
 mod unary;
 
@@ -13,7 +14,7 @@ use super::{Failure, Tester};
 pub(super) use unary::exchange;
 
 /// The cases there are, but for the soak tests, which [`Soak`](super::Soak) is for.
-pub const CASES: [&str; 24] = [
+pub const CASES: [&str; 26] = [
     "empty_unary",
     "large_unary",
     "client_streaming",
@@ -38,13 +39,13 @@ pub const CASES: [&str; 24] = [
     "client_compressed_streaming",
     "client_compressed_streaming_noprobe",
     "server_compressed_streaming",
+    "orca_per_rpc",
+    "orca_oob",
 ];
 
 /// Official cases that are not here yet, and why.
-pub const NOT_YET: [(&str, &str); 4] = [
-    ("cacheable_unary", "calls are always POST"),
-    ("orca_per_rpc", "calls do not report load yet"),
-    ("orca_oob", "servers do not report load yet"),
+pub const NOT_YET: [(&str, &str); 2] = [
+    ("cacheable_unary", "it needs a proxy that caches"),
     (
         "max_concurrent_streams_connection_scaling",
         "a subchannel has one connection (gRFC A105 is to come)",
@@ -88,6 +89,8 @@ pub async fn run(case: &str, tester: &Tester) -> Result<(), Failure> {
                 compression::client_streaming(tester, false).await
             }
             "server_compressed_streaming" => compression::server_streaming(tester).await,
+            "orca_per_rpc" => orca::per_rpc(tester).await,
+            "orca_oob" => orca::out_of_band(tester).await,
             other => Err(no_such(other)),
         }
     };
