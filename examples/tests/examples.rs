@@ -98,7 +98,7 @@ macro_rules! plain_examples {
 
 plain_examples! {
     binary_log cancellation compression deadline explain file_resolver graceful_stop interceptor keepalive
-    load_balancing metadata mtls name_resolving retry tls wait_for_ready
+    load_balancing metadata mtls name_resolving orca retry tls wait_for_ready
 }
 
 #[test]
