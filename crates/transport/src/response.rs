@@ -72,9 +72,11 @@ pub(crate) fn header_list_size(headers: &HeaderMap) -> usize {
 
 /// Whether the content type is gRPC's: `application/grpc`, alone or before `+` or `;`.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    // Looking at the names, of which there are few, is less work than hashing this one.
     headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .iter()
+        .find(|(name, _)| **name == header::CONTENT_TYPE)
+        .and_then(|(_, value)| value.as_bytes().strip_prefix(b"application/grpc"))
         .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 

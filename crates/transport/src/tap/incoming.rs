@@ -16,7 +16,6 @@ use super::late::LateData;
 use super::outgoing::Watch;
 use super::scanner::{FrameHead, FrameScanner, Seen, kind};
 use super::{Role, TapError};
-use crate::bell::Bell;
 use crate::connect::BoxIo;
 
 /// What a quiet connection keeps to read into.
@@ -37,10 +36,6 @@ pub(super) struct Incoming {
     role: Role,
     /// What is read into, all of it at once; allocated with the first read.
     buffer: Vec<u8>,
-    /// The byte stream rings it when there is more to read.
-    readable: Bell,
-    /// The byte stream has said that there is nothing more; unless it has rung since, it need not be asked.
-    is_drained: bool,
     /// The part of it that has been read and watched, and not yet been taken by h2.
     unread: Range<usize>,
     /// How much the next read asks for.
@@ -62,8 +57,6 @@ impl Incoming {
         Self {
             role,
             buffer: Vec::new(),
-            readable: Bell::new(),
-            is_drained: false,
             unread: 0..0,
             piece: SMALL,
             burst: 0,
@@ -114,19 +107,12 @@ impl Incoming {
         facts: &Facts,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.readable.follow(cx);
-        let has_rung = self.readable.has_rung();
-        if self.is_drained && !has_rung {
-            return Poll::Pending;
-        }
         self.unread = 0..0;
         if self.buffer.len() != self.piece {
             self.buffer = vec![0; self.piece];
         }
         let mut space = ReadBuf::new(&mut self.buffer);
-        let polled = Pin::new(io).poll_read(&mut self.readable.context(), &mut space);
-        self.is_drained = polled.is_pending();
-        match polled {
+        match Pin::new(io).poll_read(cx, &mut space) {
             Poll::Pending => {
                 self.settle();
                 return Poll::Pending;
