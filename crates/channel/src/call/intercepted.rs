@@ -43,12 +43,12 @@ impl InterceptedCall<'_> {
 
     pub(crate) async fn unary(
         &self,
-        request: Request<AnyMessage>,
+        mut request: Request<AnyMessage>,
     ) -> Result<Response<AnyMessage>, Status> {
         let timeout = request.options().timeout;
         let deadline = self.deadline.after_waiting().or_after(timeout);
         let deadline = deadline.beginning_now();
-        let exchange = unary::exchange(self.channel, self.method, request, deadline);
+        let exchange = unary::exchange(self.channel, self.method, &mut request, deadline);
         let response: Response<Payload> = exchange.await?;
         response.try_map(|payload| (self.decode)(payload.0))
     }

@@ -182,12 +182,12 @@ struct Begun {
 }
 
 impl Begun {
-    /// Settles what holds for the call.
+    /// Settles what holds for the call; takes what it needs of the options.
     fn settle(
         self,
         method: &Method,
         metadata: MetadataMap,
-        options: CallOptions,
+        options: &mut CallOptions,
         journal: &mut Journal,
     ) -> Result<Call, Status> {
         let Self {
@@ -199,14 +199,14 @@ impl Begun {
         Ok(Call {
             method: method.clone(),
             metadata,
-            authority: match options.authority.map(authority).transpose() {
+            authority: match options.authority.take().map(authority).transpose() {
                 Ok(authority) => authority,
                 Err(status) => {
                     let why = journal.explain(deadline, method.path(), channel.target());
                     return Err(status.with_explanation(why));
                 }
             },
-            credentials: options.credentials,
+            credentials: options.credentials.take(),
             wait_for_ready: options
                 .wait_for_ready
                 .or(config.wait_for_ready)

@@ -162,11 +162,11 @@ where
             intercept(channel, method, request, intercepted::decode::<Resp>).await?,
         ));
     }
-    let (message, metadata, options) = request.into_parts();
+    let (message, metadata, mut options) = request.into_parts();
     let deadline = Deadline::after(options.timeout);
     let mut journal = Journal::default();
     let begun = Call::begin(channel, method, deadline, &mut journal).await?;
-    let call = begun.settle(method, metadata, options, &mut journal)?;
+    let call = begun.settle(method, metadata, &mut options, &mut journal)?;
     let framed = call.framed(&message, &mut journal)?;
     let incoming = open(call, Once(Some(Ok(framed))), journal).await?;
     Ok(Streaming::of(Source::Wire(incoming)))
@@ -271,7 +271,7 @@ where
     let switch = options.compression_switch.take();
     let mut journal = Journal::default();
     let begun = Call::begin(channel, method, deadline, &mut journal).await?;
-    let call = begun.settle(method, metadata, options, &mut journal)?;
+    let call = begun.settle(method, metadata, &mut options, &mut journal)?;
     let framed = Framed {
         messages: Box::pin(messages),
         framing: call.framing,

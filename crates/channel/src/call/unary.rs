@@ -1,6 +1,7 @@
 //! One request message, one reply: the path without a spawned task, a boxed future or a channel hop.
 
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ struct Reply {
 pub(crate) async fn unary<Req, Resp>(
     channel: &Arc<Handle>,
     method: &Method,
-    request: Request<Req>,
+    mut request: Request<Req>,
 ) -> Result<Response<Resp>, Status>
 where
     Req: Message + 'static,
@@ -38,29 +39,30 @@ where
         return Box::pin(intercepted::unary_call(channel, method, request)).await;
     }
     let deadline = Deadline::after(request.options().timeout);
-    exchange(channel, method, request, deadline).await
+    exchange(channel, method, &mut request, deadline).await
 }
 
-/// The call itself.
+/// The call itself. Takes what it needs of the request, and leaves the message.
 pub(super) async fn exchange<Req, Resp>(
     channel: &Arc<Handle>,
     method: &Method,
-    request: Request<Req>,
+    request: &mut Request<Req>,
     deadline: Deadline,
 ) -> Result<Response<Resp>, Status>
 where
     Req: Message,
     Resp: Message + Default + 'static,
 {
-    let (message, metadata, options) = request.into_parts();
     let mut journal = Journal::default();
     let begun = Call::begin(channel, method, deadline, &mut journal).await?;
-    let call = begun.settle(method, metadata, options, &mut journal)?;
+    let metadata = mem::take(request.metadata_mut());
+    let call = begun.settle(method, metadata, request.options_mut(), &mut journal)?;
+    let message = request.message();
     match &call.attempts {
-        Attempts::One | Attempts::Retried(_) => call.exchange(&message, journal).await,
+        Attempts::One | Attempts::Retried(_) => call.exchange(message, journal).await,
         Attempts::Hedged(policy) => {
             let policy = policy.clone();
-            Box::pin(hedged_unary(call, policy, &message, journal)).await
+            Box::pin(hedged_unary(call, policy, message, journal)).await
         }
     }
 }

@@ -8,6 +8,7 @@ use highball_core::{Address, Peer, Status};
 use http::uri::Authority;
 
 use super::recv::Accepts;
+use super::request::check_size;
 use super::shared::{Sent, Shared};
 use super::stream::{Held, Open, StreamCell};
 use super::{RecvHalf, RequestHead, SendHalf};
@@ -190,7 +191,9 @@ impl Connection {
             Arc::ptr_eq(shared, &slot.shared),
             "a slot is good for the connection it came from"
         );
-        let request = head.into_request(shared)?;
+        head.check_time()?;
+        let request = head.into_request(shared);
+        check_size(&request, shared)?;
         shared.send_request(request)
     }
 

@@ -57,21 +57,20 @@ impl RequestHead {
         }
     }
 
+    /// Fails if no time is left.
+    pub(super) fn check_time(&self) -> Result<(), OpenError> {
+        match self.timeout {
+            Some(Duration::ZERO) => {
+                let text = "the deadline passed before the stream was opened";
+                Err(OpenError::Failed(Status::deadline_exceeded(text)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The request that h2 sends; pseudo headers first, then gRPC's own, then the application's.
-    pub(super) fn into_request(self, shared: &Shared) -> Result<Request<()>, OpenError> {
-        if self.timeout.is_some_and(|left| left.is_zero()) {
-            let text = "the deadline passed before the stream was opened";
-            return Err(OpenError::Failed(Status::deadline_exceeded(text)));
-        }
-        let most = shared.facts.max_header_list_size();
-        let pseudo = self.path.as_str().len() + self.authority.as_str().len() + PSEUDO_HEADERS;
-        let headers = self.headers(shared);
-        if most != u32::MAX && pseudo + header_list_size(&headers.0) > most as usize {
-            return Err(OpenError::Failed(Status::internal(format!(
-                "header list size to send violates the maximum size ({most} bytes) set by server"
-            ))));
-        }
-        let (headers, path, authority) = headers;
+    pub(super) fn into_request(self, shared: &Shared) -> Request<()> {
+        let (headers, path, authority) = self.headers(shared);
         let mut uri = http::uri::Parts::default();
         uri.scheme = Some(shared.scheme.clone());
         uri.authority = Some(authority);
@@ -82,7 +81,7 @@ impl RequestHead {
         *request.uri_mut() =
             Uri::from_parts(uri).expect("scheme, authority and path are all there");
         *request.headers_mut() = headers;
-        Ok(request)
+        request
     }
 
     fn headers(self, shared: &Shared) -> (HeaderMap, PathAndQuery, Authority) {
@@ -107,6 +106,24 @@ impl RequestHead {
         }
         (headers, self.path, self.authority)
     }
+}
+
+/// Fails if the server accepts no headers of that size.
+pub(super) fn check_size(request: &Request<()>, shared: &Shared) -> Result<(), OpenError> {
+    let most = shared.facts.max_header_list_size();
+    if most == u32::MAX {
+        return Ok(());
+    }
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri.authority().map_or(0, |name| name.as_str().len());
+    let size = path + authority + PSEUDO_HEADERS + header_list_size(request.headers());
+    if size > most as usize {
+        return Err(OpenError::Failed(Status::internal(format!(
+            "header list size to send violates the maximum size ({most} bytes) set by server"
+        ))));
+    }
+    Ok(())
 }
 
 /// The size of `:method: POST`, `:scheme: https` and the names of `:path` and `:authority`, as header
