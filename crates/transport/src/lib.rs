@@ -18,7 +18,8 @@
 //! # Compression
 //!
 //! The features `gzip`, `deflate` and `zstd` are ways to [compress](Compression) messages; without them there is
-//! none, and nothing of it is paid for. Both ends always say what they read (`grpc-accept-encoding`).
+//! none, and nothing of it is paid for. Both ends say what they read (`grpc-accept-encoding`), if that is more than
+//! everybody does.
 //!
 //! # Settings
 //!

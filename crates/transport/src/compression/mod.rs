@@ -28,8 +28,8 @@ use bytes::Bytes;
 
 use crate::framing::FramingError;
 
-pub(crate) use set::ALL as ALL_COMPRESSIONS;
 pub use set::Compressions;
+pub(crate) use set::{ALL as ALL_COMPRESSIONS, READS_MORE_THAN_ALL_DO};
 pub use switch::CompressionSwitch;
 
 /// A way to compress messages, or not to.

@@ -81,6 +81,9 @@ impl Compressions {
     }
 }
 
+/// Whether it is worth saying what this build reads: everybody reads what is not compressed.
+pub(crate) const READS_MORE_THAN_ALL_DO: bool = Compression::ALL.len() > 1;
+
 /// What this build reads, as `grpc-accept-encoding` says it.
 pub(crate) const ALL: HeaderValue = HeaderValue::from_static(ALL_NAMES);
 

@@ -6,7 +6,7 @@ use highball_core::{Code, MetadataMap, Status};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::compression::{ALL_COMPRESSIONS, Compression};
+use crate::compression::{ALL_COMPRESSIONS, Compression, READS_MORE_THAN_ALL_DO};
 use crate::framing::GRPC_ENCODING;
 use crate::percent;
 use crate::response::header_list_size;
@@ -21,8 +21,7 @@ const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-en
 /// The head of a reply with this HTTP status: what every reply carries, and the application's metadata.
 /// `headers` is what it is made in: empty, but perhaps with room.
 ///
-/// It says what is accepted, which a client that is refused for the encoding of its messages must be told (the
-/// compression document of gRPC), and others may be glad to know.
+/// It says what is accepted, if that is more than everybody accepts.
 pub(super) fn response(
     http: StatusCode,
     headers: HeaderMap,
@@ -34,7 +33,9 @@ pub(super) fn response(
         metadata.into_wire()
     };
     headers.insert(CONTENT_TYPE, GRPC);
-    headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
+    if READS_MORE_THAN_ALL_DO {
+        headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
+    }
     let mut response = Response::new(());
     *response.status_mut() = http;
     *response.headers_mut() = headers;
@@ -48,9 +49,12 @@ pub(super) fn announce(headers: &mut HeaderMap, compression: Compression) {
     }
 }
 
-/// The head of a reply that refuses a call.
+/// The head of a reply that refuses a call. It says what is accepted in any case: a client that is refused for the
+/// encoding of its messages must be told (the compression document of gRPC).
 pub(super) fn refusal(http: StatusCode, headers: HeaderMap, status: Status) -> Response<()> {
     let mut response = response(http, headers, MetadataMap::new());
+    let headers = response.headers_mut();
+    headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
     put_status(response.headers_mut(), status);
     response
 }
