@@ -32,7 +32,8 @@ pub struct CallOptions {
     /// What the response may be compressed by; all that this build knows if this does not say.
     pub accept_compressions: Option<Compressions>,
     /// How many bytes of a streamed request are kept for another attempt; 256 KiB if this does not say.
-    /// A call that has streamed more is not retried. The message of a unary call is the caller's, and is
+    /// A call that has streamed more is not retried, and if its attempts race, the one that was sent most is
+    /// the call from there on. The message of a unary call is the caller's, and is
     /// kept anyway.
     pub max_replay_bytes: Option<usize>,
     /// Set by [`Request::with_credentials`].
