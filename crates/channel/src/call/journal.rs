@@ -8,7 +8,7 @@
 //! ```
 //!
 //! So what did not wait has taken no time, and what was not measured is left out rather than guessed. A call that
-//! succeeds pays for the bytes; only one that had to wait before it was sent has allocated.
+//! succeeds pays for the bytes, and allocates nothing.
 
 use std::time::Duration;
 
@@ -29,7 +29,12 @@ pub(crate) struct Journal {
     /// The phases that were reached, and those of which nobody knows how long they took.
     reached: Phases,
     unmeasured: Phases,
-    notes: Option<Box<Notes>>,
+    /// Up to when all time is noted, in ticks after the call began.
+    until: u32,
+    /// By phase, in ticks. Small and without an allocation: parked streams that had to wait for a connection
+    /// hold it for as long as they last.
+    spent: [u32; Phase::ALL.len()],
+    failures: Option<Box<Failures>>,
 }
 
 /// A set of phases.
@@ -46,12 +51,12 @@ impl Phases {
     }
 }
 
-/// What calls that neither wait nor fail have none of.
-#[derive(Debug)]
-struct Notes {
-    /// Up to when all time is noted.
-    until: Instant,
-    spent: [Duration; Phase::ALL.len()],
+/// How time is counted: in tenths of a millisecond. A phase may take five days.
+const TICK: Duration = Duration::from_micros(100);
+
+/// What calls that do not fail have none of.
+#[derive(Debug, Default)]
+struct Failures {
     attempts: Vec<explanation::Attempt>,
     earlier_attempts: usize,
 }
@@ -63,7 +68,9 @@ impl Default for Journal {
             phase: Phase::Resolve,
             reached: Phases::default(),
             unmeasured: Phases::default(),
-            notes: None,
+            until: 0,
+            spent: [0; Phase::ALL.len()],
+            failures: None,
         }
     }
 }
@@ -96,22 +103,24 @@ impl Journal {
         seen: Seen,
     ) {
         let now = Instant::now();
-        let notes = self.note(deadline.began(), now);
-        if notes.attempts.len() == MOST_ATTEMPTS {
-            notes.attempts.remove(0);
-            notes.earlier_attempts += 1;
-        }
+        self.note(deadline.began(), now);
         let after = now.saturating_duration_since(deadline.began());
         let (code, message) = (status.code(), status.message());
         let attempt = explanation::Attempt::new(server.cloned(), after, code, message, seen);
-        notes.attempts.push(attempt);
+        let failures = self.failures.get_or_insert_default();
+        if failures.attempts.len() == MOST_ATTEMPTS {
+            failures.attempts.remove(0);
+            failures.earlier_attempts += 1;
+        }
+        failures.attempts.push(attempt);
     }
 
     /// The attempts that failed under another journal did so here: one beside others, whose times are no sum.
     pub(super) fn append(&mut self, deadline: Deadline, other: Self) {
-        let Some(other) = other.notes else { return };
-        let notes = self.note(deadline.began(), Instant::now());
-        notes.attempts.extend(other.attempts);
+        let Some(other) = other.failures else { return };
+        self.note(deadline.began(), Instant::now());
+        let failures = self.failures.get_or_insert_default();
+        failures.attempts.extend(other.attempts);
     }
 
     /// The story of a call that has failed just now.
@@ -123,38 +132,36 @@ impl Journal {
         target: &str,
     ) -> Explanation {
         let now = Instant::now();
-        let (phase, reached, unmeasured) = (self.phase, self.reached, self.unmeasured);
-        let notes = self.note(deadline.began(), now);
+        self.note(deadline.began(), now);
         let took = now.saturating_duration_since(deadline.began());
-        let mut explanation = Explanation::new(method, target, took, phase);
+        let mut explanation = Explanation::new(method, target, took, self.phase);
         for phase in Phase::ALL
             .into_iter()
-            .filter(|phase| reached.contains(*phase))
+            .filter(|phase| self.reached.contains(*phase))
         {
-            let spent = match unmeasured.contains(phase) {
+            let spent = match self.unmeasured.contains(phase) {
                 true => Spent::Unknown,
-                false => Spent::For(notes.spent[phase as usize]),
+                false => Spent::For(TICK * self.spent[phase as usize]),
             };
             explanation.set(phase, spent);
         }
-        explanation.attempts = std::mem::take(&mut notes.attempts);
-        explanation.earlier_attempts = notes.earlier_attempts;
+        if let Some(failures) = self.failures.take() {
+            explanation.attempts = failures.attempts;
+            explanation.earlier_attempts = failures.earlier_attempts;
+        }
         explanation
     }
 
-    /// Notes the time since the last note, or since the call began, for the phase that the call is about.
-    fn note(&mut self, began: Instant, now: Instant) -> &mut Notes {
-        let notes = self.notes.get_or_insert_with(|| {
-            Box::new(Notes {
-                until: began,
-                spent: [Duration::ZERO; Phase::ALL.len()],
-                attempts: Vec::new(),
-                earlier_attempts: 0,
-            })
-        });
-        notes.spent[self.phase as usize] += now.saturating_duration_since(notes.until);
-        notes.until = now.max(notes.until);
-        notes
+    /// Notes the time since the last note, or since the call began, for the phase that the call is about. What is
+    /// too long to be counted is not known.
+    fn note(&mut self, began: Instant, now: Instant) {
+        let ticks = now.saturating_duration_since(began).as_micros() / TICK.as_micros();
+        let now = u32::try_from(ticks).unwrap_or(u32::MAX);
+        if now == u32::MAX {
+            self.unmeasured.insert(self.phase);
+        }
+        self.spent[self.phase as usize] += now.saturating_sub(self.until);
+        self.until = now.max(self.until);
     }
 }
 
@@ -180,7 +187,7 @@ mod tests {
         let stage = String::new;
         let ready = pin!(std::future::ready(()));
         timer.wait(Phase::Resolve, ready, stage).await.unwrap();
-        assert!(timer.journal.notes.is_none(), "nothing is allocated");
+        assert_eq!(timer.journal.until, 0, "no clock is read");
         let waiting = pin!(sleep(Duration::from_millis(30)));
         timer.wait(Phase::Pick, waiting, stage).await.unwrap();
         timer.journal.enter(Phase::Server);
@@ -234,5 +241,21 @@ mod tests {
         journal.enter(Phase::Server);
         let why = explain(&mut journal, deadline);
         assert_eq!(why.spent(Phase::Send), Spent::Unknown);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_took_too_long_to_be_counted_is_unknown() {
+        let deadline = Deadline::after(None);
+        let mut journal = Journal::default();
+        journal.enter(Phase::Server);
+        tokio::time::advance(Duration::from_secs(6 * 24 * 60 * 60)).await;
+        let why = explain(&mut journal, deadline);
+        assert_eq!(why.spent(Phase::Server), Spent::Unknown);
+        assert_eq!(why.took.as_secs(), 6 * 24 * 60 * 60);
+    }
+
+    #[test]
+    fn a_journal_is_small() {
+        assert!(size_of::<Journal>() <= 48);
     }
 }
