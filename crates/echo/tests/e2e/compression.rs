@@ -11,7 +11,7 @@ use highball_server::{CallHead, Server};
 use highball_testkit::peer::Frame;
 use prost::Message as _;
 
-use crate::script::{Script, success};
+use crate::script::{Script, data, reply, success};
 use crate::world::{A, World, message, nothing_is_left, who_with};
 
 /// Longer than what is sent of it compressed.
@@ -202,6 +202,32 @@ async fn a_switch_decides_for_each_message_of_a_stream() {
         });
     };
     assert_eq!(flags(call).await, [1, 0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_attempt_sends_the_same_bytes() {
+    let mut script = Script::new();
+    let echo = EchoClient::new(script.channel.clone());
+    let call = tokio::spawn(async move {
+        let unary = echo.unary_echo(with(message(&long()), Compression::Gzip));
+        unary.await.map(drop)?;
+        let messages = stream::iter([message(&long())]);
+        let request = Request::new(messages).with_compression(Compression::Gzip);
+        echo.client_streaming_echo(request).await.map(drop)
+    });
+    let mut peer = script.accept().await;
+    for _unary_then_stream in 0..2 {
+        let first = peer.headers().await;
+        let sent = data(&mut peer, first).await;
+        let (stream, code) = (first, 7);
+        peer.send(Frame::Reset { stream, code }).await;
+        let second = peer.headers().await;
+        assert_eq!(data(&mut peer, second).await, sent);
+        assert_eq!(sent[0], 1, "it is compressed");
+        peer.send_all(reply(second)).await;
+    }
+    call.await.unwrap().unwrap();
+    script.end([peer]).await;
 }
 
 /// The echo of a server that is played by the test.
