@@ -39,8 +39,8 @@
 //!
 //! With the feature `gzip`, `deflate` or `zstd` (off by default, to keep a client small), messages are compressed
 //! for a [channel](ChannelBuilder::compression), a [call](Request::with_compression), or a
-//! [message](CompressionSwitch) of a stream. Responses are unpacked whatever the call says; which encodings this
-//! build reads is told to servers in any case.
+//! [message](CompressionSwitch) of a stream. Responses are unpacked whatever the call says: servers are told
+//! which encodings this build reads.
 //!
 //! # Reaching its servers
 //!
