@@ -11,7 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::kept::{Kept, Thing};
 use crate::process::Usage;
-use crate::{ClientOptions, Ends, Meter, Peer, Report, Result, load};
+use crate::{ClientOptions, Ends, Kind, Meter, Peer, Report, Result, load};
 
 /// The `main` of a stack's client.
 pub fn client<P: Peer>() -> ExitCode {
@@ -64,10 +64,14 @@ async fn run<P: Peer>(options: ClientOptions) -> Result<String> {
     measure(&options, &meter, failed).await
 }
 
-/// Makes `calls` calls and nothing else: one after the other, or as many at a time as the options say.
+/// Makes `calls` calls and nothing else: one after the other, or as many at a time as the options say; each on
+/// a new channel if they are to be cold.
 async fn count<P: Peer>(calls: u64, options: &ClientOptions) -> Result<()> {
-    let peer = P::connect(options.port).await?;
     let request = load::request(options);
+    if options.kind == Kind::Cold {
+        return load::cold_sequence::<P>(options.port, &request, calls).await;
+    }
+    let peer = P::connect(options.port).await?;
     let at_a_time = options.calls_in_flight as u64;
     if at_a_time == 1 {
         return load::sequence(&peer, &request, calls).await;

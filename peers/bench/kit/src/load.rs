@@ -50,6 +50,15 @@ pub(crate) async fn sequence<P: Peer>(peer: &P, request: &Echo, calls: u64) -> R
     Ok(())
 }
 
+/// Opens `channels` channels, one after the other, and makes one unary call on each.
+pub(crate) async fn cold_sequence<P: Peer>(port: u16, request: &Echo, channels: u64) -> Result<()> {
+    for _ in 0..channels {
+        let peer = P::connect(port).await?;
+        check(request, &peer.unary(request.clone()).await?)?;
+    }
+    Ok(())
+}
+
 /// The message that `options` ask for.
 pub(crate) fn request(options: &ClientOptions) -> Echo {
     let is_streamed = options.kind == Kind::ServerStream;

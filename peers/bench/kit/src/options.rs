@@ -35,7 +35,8 @@ pub struct ClientOptions {
     /// How long to work before measuring.
     #[arg(long, default_value_t = 0.3)]
     pub warmup: f64,
-    /// Makes this many calls, `calls_in_flight` at a time, and measures nothing: for counting instructions.
+    /// Makes this many calls, `calls_in_flight` at a time, unary or cold, and measures nothing: for counting
+    /// instructions.
     #[arg(long)]
     pub calls: Option<u64>,
     /// Keeps things that do nothing, and reports by how much that made both ends grow.

@@ -117,8 +117,10 @@ fn lines(budget: &Counted, figures: &Counted, scale: Option<(&Counted, &Counted)
         budget.allocations,
         figures.allocations,
     );
-    if let (Some(before), Some(now)) = (budget.instructions, figures.instructions) {
-        add("instructions a call", scaled(before, scale), now);
+    for (what, instructions) in INSTRUCTIONS {
+        if let (Some(before), Some(now)) = (instructions(budget), instructions(figures)) {
+            add(what, scaled(before, scale, instructions), now);
+        }
     }
     add(
         "bytes a parked stream",
@@ -133,9 +135,17 @@ fn lines(budget: &Counted, figures: &Counted, scale: Option<(&Counted, &Counted)
     lines
 }
 
+/// What instructions are counted of.
+type Instructions = fn(&Counted) -> Option<Ends>;
+
+const INSTRUCTIONS: [(&str, Instructions); 2] = [
+    ("instructions a call", |of| of.instructions),
+    ("instructions a cold channel", |of| of.cold_instructions),
+];
+
 /// What the budget would be with this compiler.
-fn scaled(budget: Ends, scale: Option<(&Counted, &Counted)>) -> Ends {
-    let both = scale.and_then(|(before, now)| before.instructions.zip(now.instructions));
+fn scaled(budget: Ends, scale: Option<(&Counted, &Counted)>, of: Instructions) -> Ends {
+    let both = scale.and_then(|(before, now)| of(before).zip(of(now)));
     both.map_or(budget, |(before, now)| Ends {
         client: budget.client * now.client / before.client,
         server: budget.server * now.server / before.server,
@@ -177,6 +187,7 @@ mod tests {
             stack: stack.to_owned(),
             allocations: both(allocations),
             instructions: Some(both(instructions)),
+            cold_instructions: None,
             parked_stream_bytes: both(1_000.0),
             idle_channel_bytes: both(20_000.0),
         }

@@ -1,8 +1,8 @@
-//! What a unary call of 32 bytes allocates and executes, and what a parked stream and an idle channel hold:
-//! exact, on a busy machine, too.
+//! What a unary call of 32 bytes allocates and executes, what a new channel with its first call executes, and
+//! what a parked stream and an idle channel hold: exact, on a busy machine, too.
 //!
 //! Instructions are counted by callgrind, client and server apart. A run of few calls is subtracted from a
-//! run of many, so that starting and connecting do not count.
+//! run of many, so that starting and connecting do not count; of few channels from many, likewise.
 
 use std::fmt::Write;
 use std::fs;
@@ -18,9 +18,32 @@ use crate::profile;
 use crate::program::Server;
 use crate::stack::{self, Stack};
 
-/// How many calls the two runs make.
-const FEW: u64 = 500;
-const MANY: u64 = 2_500;
+/// What instructions are counted of.
+struct Work {
+    /// What it is in a title.
+    name: &'static str,
+    /// What a client is told.
+    kind: &'static str,
+    /// How many of it the two runs do.
+    few: u64,
+    many: u64,
+}
+
+/// A unary call on a channel that is there.
+const CALL: Work = Work {
+    name: "a call",
+    kind: "unary",
+    few: 500,
+    many: 2_500,
+};
+
+/// A new channel, its first call, and its end.
+const COLD: Work = Work {
+    name: "a cold channel",
+    kind: "cold",
+    few: 100,
+    many: 500,
+};
 
 /// The stack whose functions the others' are compared with.
 pub(crate) const YARDSTICK: &str = "rawh2";
@@ -33,6 +56,8 @@ pub(crate) struct Counted {
     pub(crate) allocations: Ends,
     /// User instructions of a call; `None` without valgrind.
     pub(crate) instructions: Option<Ends>,
+    /// User instructions of a new channel with its first call and its end; `None` without valgrind.
+    pub(crate) cold_instructions: Option<Ends>,
     /// Heap of a stream on which nothing happens.
     pub(crate) parked_stream_bytes: Ends,
     /// Heap of a channel on which nothing happens.
@@ -51,14 +76,18 @@ impl Counted {
             stack: self.stack.clone(),
             allocations: both(self.allocations),
             instructions: self.instructions.map(both),
+            cold_instructions: self.cold_instructions.map(both),
             parked_stream_bytes: both(self.parked_stream_bytes),
             idle_channel_bytes: both(self.idle_channel_bytes),
         }
     }
 }
 
-/// Where the instructions of one stack's two ends come from.
-type Profiles = (String, [Profile; 2]);
+/// Where the instructions of one stack's two ends come from: in a call, and in a cold channel.
+pub(crate) struct Profiles {
+    call: [Profile; 2],
+    cold: [Profile; 2],
+}
 
 /// Which end is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +103,7 @@ pub(crate) fn run(options: &Counts) -> Result<()> {
         match Stack::named(name).and_then(|stack| count(&stack)) {
             Ok((figures, ends)) => {
                 counted.push(figures);
-                profiles.extend(ends.map(|ends| (name.clone(), ends)));
+                profiles.extend(ends.map(|ends| (name.as_str(), ends)));
             }
             Err(reason) => println!("{reason}"),
         }
@@ -93,20 +122,24 @@ pub(crate) fn run(options: &Counts) -> Result<()> {
 }
 
 /// Counts what can be counted here. Profiles come with instructions.
-pub(crate) fn count(stack: &Stack) -> Result<(Counted, Option<[Profile; 2]>)> {
+pub(crate) fn count(stack: &Stack) -> Result<(Counted, Option<Profiles>)> {
     let profiles = if is_valgrind_here() {
-        let client = instructions(stack, End::Client)?;
-        Some([client, instructions(stack, End::Server)?])
+        Some(Profiles {
+            call: instructions(stack, &CALL)?,
+            cold: instructions(stack, &COLD)?,
+        })
     } else {
         None
+    };
+    let total = |[client, server]: &[Profile; 2]| Ends {
+        client: client.total,
+        server: server.total,
     };
     let counted = Counted {
         stack: stack.name.clone(),
         allocations: heap(stack, "calls")?,
-        instructions: profiles.as_ref().map(|[client, server]| Ends {
-            client: client.total,
-            server: server.total,
-        }),
+        instructions: profiles.as_ref().map(|of| total(&of.call)),
+        cold_instructions: profiles.as_ref().map(|of| total(&of.cold)),
         parked_stream_bytes: heap(stack, "parked-streams")?,
         idle_channel_bytes: heap(stack, "idle-channels")?,
     };
@@ -116,19 +149,23 @@ pub(crate) fn count(stack: &Stack) -> Result<(Counted, Option<[Profile; 2]>)> {
 /// The figures of every stack, client / server.
 pub(crate) fn table(counted: &[Counted]) -> String {
     let mut text = String::from(
-        "| client / server | allocations a call | instructions a call | bytes a parked stream | bytes an idle channel |\n\
-         |---|---|---|---|---|\n",
+        "| client / server | allocations a call | instructions a call | instructions a cold channel | bytes a parked stream | bytes an idle channel |\n\
+         |---|---|---|---|---|---|\n",
     );
     for figures in counted {
         let whole = |ends: Ends| format!("{:.0} / {:.0}", ends.client, ends.server);
-        let instructions = figures.instructions.map(whole);
+        let instructions = |ends: Option<Ends>| {
+            let text = ends.map(whole);
+            text.unwrap_or_else(|| "– (no valgrind)".to_owned())
+        };
         let _ = writeln!(
             text,
-            "| {} | {:.1} / {:.1} | {} | {} | {} |",
+            "| {} | {:.1} / {:.1} | {} | {} | {} | {} |",
             figures.stack,
             figures.allocations.client,
             figures.allocations.server,
-            instructions.as_deref().unwrap_or("– (no valgrind)"),
+            instructions(figures.instructions),
+            instructions(figures.cold_instructions),
             whole(figures.parked_stream_bytes),
             whole(figures.idle_channel_bytes),
         );
@@ -136,15 +173,19 @@ pub(crate) fn table(counted: &[Counted]) -> String {
     text
 }
 
-fn print_profiles(profiles: &[Profiles], count: usize) {
-    let yardstick = profiles.iter().find(|(name, _)| name == YARDSTICK);
-    for (name, ends) in profiles {
-        for (index, end) in ["client", "server"].iter().enumerate() {
-            let less = yardstick
-                .filter(|_| *name != YARDSTICK)
-                .map(|(_, ends)| &ends[index]);
-            println!("\n### {name}, {end}\n");
-            println!("{}", profile::tables(&ends[index], less, count));
+fn print_profiles(profiles: &[(&str, Profiles)], count: usize) {
+    type Part = fn(&Profiles) -> &[Profile; 2];
+    let parts: [(&Work, Part); 2] = [(&CALL, |of| &of.call), (&COLD, |of| &of.cold)];
+    let yardstick = profiles.iter().find(|(name, _)| *name == YARDSTICK);
+    let yardstick = yardstick.map(|(_, profiles)| profiles);
+    for (name, profiles) in profiles {
+        for (work, part) in parts {
+            for (index, end) in ["client", "server"].iter().enumerate() {
+                let less = yardstick.filter(|_| *name != YARDSTICK);
+                let less = less.map(|yardstick| &part(yardstick)[index]);
+                println!("\n### {name}, {end}, {}\n", work.name);
+                println!("{}", profile::tables(&part(profiles)[index], less, count));
+            }
         }
     }
 }
@@ -168,14 +209,18 @@ fn heap(stack: &Stack, counted: &str) -> Result<Ends> {
     Ok(serde_json::from_slice(&output.stdout).map_err(|_| failed())?)
 }
 
-fn instructions(stack: &Stack, end: End) -> Result<Profile> {
-    let few = profiled(stack, end, FEW)?;
-    let many = profiled(stack, end, MANY)?;
-    Ok(many.per_call(&few, (MANY - FEW) as f64))
+/// What one of this work costs each end.
+fn instructions(stack: &Stack, work: &Work) -> Result<[Profile; 2]> {
+    let of = |end| {
+        let few = profiled(stack, end, work.kind, work.few)?;
+        let many = profiled(stack, end, work.kind, work.many)?;
+        Ok::<_, bench_kit::Failure>(many.per_call(&few, (work.many - work.few) as f64))
+    };
+    Ok([of(End::Client)?, of(End::Server)?])
 }
 
 /// What one end does in `calls` calls, from its start to its end.
-fn profiled(stack: &Stack, end: End, calls: u64) -> Result<Profile> {
+fn profiled(stack: &Stack, end: End, kind: &str, calls: u64) -> Result<Profile> {
     let file = stack::folder()?.join(format!("{}.callgrind", stack.name));
     let command = |program, is_counted: bool| {
         if !is_counted {
@@ -192,7 +237,7 @@ fn profiled(stack: &Stack, end: End, calls: u64) -> Result<Profile> {
     let mut client = command(&stack.client, end == End::Client);
     let status = client
         .args(server.arguments())
-        .args(["--calls", &calls.to_string()])
+        .args(["--kind", kind, "--calls", &calls.to_string()])
         .output()?;
     if !status.status.success() {
         return Err(format!("{client:?}: {}", String::from_utf8_lossy(&status.stderr)).into());
