@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use highball_core::Address;
+use highball_core::{Address, Letterbox, Mailbox, mailbox};
 
 use crate::waker::Signal;
 use crate::{
@@ -21,11 +20,12 @@ pub(crate) struct Host {
     /// The policies to tell once the events of this turn are delivered.
     pub(crate) settling: Vec<Path>,
     /// Handles send here, also from their destructors.
-    outbox: Sender<Command>,
-    inbox: Receiver<Command>,
+    letterbox: Letterbox<Command>,
+    inbox: Mailbox<Command>,
     /// What was asked for and not yet taken.
     commands: Vec<Command>,
-    subchannels: BTreeMap<SubchannelId, Live>,
+    /// Boxed: a node of the map sets room aside for eleven.
+    subchannels: BTreeMap<SubchannelId, Box<Live>>,
     timers: BTreeSet<TimerId>,
     /// Whose load is watched.
     load_watches: BTreeSet<(SubchannelId, LoadWatchId)>,
@@ -48,12 +48,12 @@ struct Live {
 
 impl Host {
     pub(crate) fn new(seed: u64, wake: Arc<dyn Wake>) -> Self {
-        let (outbox, inbox) = channel();
+        let (letterbox, inbox) = mailbox();
         Self {
             now: None,
             rng: fastrand::Rng::with_seed(seed),
             settling: Vec::new(),
-            outbox,
+            letterbox,
             inbox,
             commands: Vec::new(),
             subchannels: BTreeMap::new(),
@@ -75,10 +75,12 @@ impl Host {
 
     /// Takes in what the handles sent, so that the sets of live things are right again.
     pub(crate) fn collect(&mut self) {
-        while let Ok(command) = self.inbox.try_recv() {
-            if self.takes_effect(&command) {
-                self.commands.push(command);
-            }
+        let mut sent = Vec::from(self.inbox.empty());
+        sent.retain(|command| self.takes_effect(command));
+        if self.commands.is_empty() {
+            self.commands = sent;
+        } else {
+            self.commands.append(&mut sent);
         }
     }
 
@@ -98,25 +100,25 @@ impl Host {
     pub(crate) fn create(&mut self, owner: Path, address: Address) -> Subchannel {
         let id = SubchannelId(self.next_id());
         self.created.push(id);
-        let live = Live {
+        let live = Box::new(Live {
             owner: owner.clone(),
             address: address.clone(),
             health_watched: false,
-        };
+        });
         self.subchannels.insert(id, live);
         self.send(Command::Create {
             id,
             owner,
             address: address.clone(),
         });
-        Subchannel::new(id, address, self.outbox.clone())
+        Subchannel::new(id, address, self.letterbox.clone())
     }
 
     pub(crate) fn set_timer(&mut self, owner: Path, after: Duration) -> Timer {
         let id = TimerId(self.next_id());
         self.timers.insert(id);
         self.send(Command::SetTimer { id, owner, after });
-        Timer::new(id, self.outbox.clone())
+        Timer::new(id, self.letterbox.clone())
     }
 
     pub(crate) fn watch_load(
@@ -132,7 +134,7 @@ impl Host {
             subchannel,
             interval,
         });
-        LoadWatch::new(id, subchannel, self.outbox.clone())
+        LoadWatch::new(id, subchannel, self.letterbox.clone())
     }
 
     /// All wakers of one owner share one signal.
@@ -161,9 +163,7 @@ impl Host {
     }
 
     pub(crate) fn send(&self, command: Command) {
-        self.outbox
-            .send(command)
-            .expect("the receiving end lives in the same struct");
+        self.letterbox.post(command);
     }
 
     pub(crate) fn is_live(&self, id: SubchannelId) -> bool {

@@ -1,7 +1,8 @@
 //! The claim on a subchannel's load reports.
 
 use std::fmt;
-use std::sync::mpsc::Sender;
+
+use highball_core::Letterbox;
 
 use crate::{Command, LoadWatchId, SubchannelId};
 
@@ -12,14 +13,14 @@ use crate::{Command, LoadWatchId, SubchannelId};
 pub struct LoadWatch {
     id: LoadWatchId,
     subchannel: SubchannelId,
-    commands: Sender<Command>,
+    commands: Letterbox<Command>,
 }
 
 impl LoadWatch {
     pub(crate) fn new(
         id: LoadWatchId,
         subchannel: SubchannelId,
-        commands: Sender<Command>,
+        commands: Letterbox<Command>,
     ) -> Self {
         Self {
             id,
@@ -37,7 +38,7 @@ impl LoadWatch {
 impl Drop for LoadWatch {
     fn drop(&mut self) {
         // A tree that is gone has no watches left to end.
-        let _ = self.commands.send(Command::UnwatchLoad {
+        self.commands.post(Command::UnwatchLoad {
             id: self.id,
             subchannel: self.subchannel,
         });

@@ -15,7 +15,7 @@
 //! To see it run, read `tests/transcripts/round_robin/endpoints_change.txt`. Exercise: in the step with three
 //! endpoints, why is there no `create` for `b:2`, and what would there be if `b:3` stood in its place?
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ use crate::{Child, Cx, Event, LbState, Picker, Policy, Update};
 pub struct PerEndpoint<P> {
     /// In the resolver's order, without duplicates.
     children: Vec<Member<P>>,
-    /// Where in `children` the child in a slot is.
-    by_slot: HashMap<u64, usize>,
+    /// Where in `children` the child in a slot is, sorted by slot.
+    by_slot: Vec<(u64, usize)>,
     /// What the resolver said last, if it failed when there were no children.
     resolver_error: Option<Status>,
     reconnects: bool,
@@ -49,7 +49,8 @@ pub struct PerEndpoint<P> {
 
 struct Member<P> {
     identity: Identity,
-    endpoint: Endpoint,
+    /// A list of it alone, as the child gets it.
+    endpoint: Arc<[Endpoint; 1]>,
     child: Child<P>,
 }
 
@@ -66,7 +67,7 @@ impl<P: Policy> PerEndpoint<P> {
     pub fn new() -> Self {
         Self {
             children: Vec::new(),
-            by_slot: HashMap::new(),
+            by_slot: Vec::new(),
             resolver_error: None,
             reconnects: true,
             changed: false,
@@ -101,21 +102,22 @@ impl<P: Policy> PerEndpoint<P> {
         let start = cx.rng().usize(..endpoints.len().max(1));
         for index in (start..endpoints.len()).chain(0..start) {
             let (identity, endpoint) = &endpoints[index];
+            let endpoint = Arc::new([(*endpoint).clone()]);
             let mut member = match old.remove(identity) {
-                Some(member) => member,
+                Some(member) => Member { endpoint, ..member },
                 None => Member {
                     identity: identity.clone(),
-                    endpoint: (*endpoint).clone(),
+                    endpoint,
                     child: Child::new(cx),
                 },
             };
-            let result = member.update(endpoint, &attributes, &update.config, cx);
+            let result = member.update(&attributes, &update.config, cx);
             outcome = outcome.and(result);
             self.reconnect(&mut member.child, cx);
             slots[index] = Some(member);
         }
         drop_in_order(old);
-        self.install(slots.into_iter().flatten().collect());
+        self.install(slots);
         match self.children.is_empty() {
             true => Err(Rejected(self.no_children())),
             false => outcome,
@@ -130,8 +132,8 @@ impl<P: Policy> PerEndpoint<P> {
         }
         match cx.hop() {
             Some(slot) => {
-                if let Some(index) = self.by_slot.get(&slot) {
-                    self.deliver_to(*index, event, cx);
+                if let Some(index) = self.index_of(slot) {
+                    self.deliver_to(index, event, cx);
                 }
             }
             None => {
@@ -170,10 +172,17 @@ impl<P: Policy> PerEndpoint<P> {
             .collect()
     }
 
-    fn install(&mut self, children: Vec<Member<P>>) {
-        let slots = children.iter().map(|member| member.child.slot());
+    fn install(&mut self, children: Vec<Option<Member<P>>>) {
+        self.children = Vec::with_capacity(children.len());
+        self.children.extend(children.into_iter().flatten());
+        let slots = self.children.iter().map(|member| member.child.slot());
         self.by_slot = slots.zip(0..).collect();
-        self.children = children;
+        self.by_slot.sort_unstable();
+    }
+
+    fn index_of(&self, slot: u64) -> Option<usize> {
+        let found = self.by_slot.binary_search_by_key(&slot, |(slot, _)| *slot);
+        found.ok().map(|at| self.by_slot[at].1)
     }
 }
 
@@ -188,7 +197,7 @@ impl<P> PerEndpoint<P> {
     pub fn children(&self) -> impl Iterator<Item = (&Endpoint, &LbState)> {
         self.children
             .iter()
-            .map(|member| (&member.endpoint, member.child.state()))
+            .map(|member| (&member.endpoint[0], member.child.state()))
     }
 
     /// The pickers of the children in `state`, in the resolver's order. IDLE children that reconnect by
@@ -239,14 +248,12 @@ impl<P: Policy> Member<P> {
     /// Sends the child a list of one.
     fn update(
         &mut self,
-        endpoint: &Endpoint,
         attributes: &Attributes,
         config: &Arc<P::Config>,
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
-        self.endpoint = endpoint.clone();
         let update = Update {
-            endpoints: Arc::new([endpoint.clone()]),
+            endpoints: self.endpoint.clone(),
             attributes: attributes.clone(),
             config: config.clone(),
         };
@@ -276,10 +283,13 @@ fn reconnect_if_idle<P: Policy>(child: &mut Child<P>, reconnects: bool, cx: &mut
 
 /// The endpoints without duplicates, with their identities.
 fn unique(endpoints: &[Endpoint]) -> Vec<(Identity, &Endpoint)> {
-    let mut seen = std::collections::HashSet::new();
     let with_identity = endpoints
         .iter()
         .map(|e| (e.identity().join("\0").into(), e));
+    if endpoints.len() == 1 {
+        return with_identity.collect();
+    }
+    let mut seen = HashSet::new();
     with_identity
         .filter(|(identity, _): &(Identity, _)| seen.insert(identity.clone()))
         .collect()

@@ -1,6 +1,5 @@
 //! Policies by name, and how a service config chooses among them (gRFC A24).
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
@@ -23,7 +22,8 @@ use crate::{Choice, ConfigError, Level, Policy};
 /// ```
 #[derive(Clone, Default)]
 pub struct Registry {
-    policies: BTreeMap<&'static str, Parse>,
+    /// Sorted by name.
+    policies: Vec<(&'static str, Parse)>,
 }
 
 type Parse = fn(&Value, &Registry) -> Result<Choice, ConfigError>;
@@ -44,13 +44,16 @@ impl Registry {
     /// Adds a policy under its name.
     pub fn register<P: Policy>(&mut self) -> &mut Self {
         let parse: Parse = |config, registry| Ok(Choice::of::<P>(P::parse(config, registry)?));
-        self.policies.insert(P::NAME, parse);
+        match self.position(P::NAME) {
+            Ok(known) => self.policies[known] = (P::NAME, parse),
+            Err(place) => self.policies.insert(place, (P::NAME, parse)),
+        }
         self
     }
 
     /// The names that are known, sorted.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.policies.keys().copied()
+        self.policies.iter().map(|(name, _)| *name)
     }
 
     /// Chooses by the `loadBalancingConfig` of a service config: the first policy of the list that is
@@ -75,13 +78,13 @@ impl Registry {
     ///
     /// The name is not registered (gRFC A21: the service config is invalid).
     pub fn choose_name(&self, name: &str) -> Result<Choice, ConfigError> {
-        let Some(parse) = self.policies.get(name) else {
+        let Some(parse) = self.parser(name) else {
             return Err(ConfigError::UnknownPolicy(name.to_owned()));
         };
         self.parse(
             Level::Channel,
             name,
-            *parse,
+            parse,
             &Value::Object(Default::default()),
         )
     }
@@ -90,6 +93,16 @@ impl Registry {
     pub fn default_choice(&self) -> Choice {
         self.choose_name(PickFirst::NAME)
             .unwrap_or_else(|_| Choice::of::<PickFirst>(pick_first::Config::default()))
+    }
+
+    fn parser(&self, name: &str) -> Option<Parse> {
+        self.position(name).ok().map(|at| self.policies[at].1)
+    }
+
+    /// Where the policy of this name is, or would be.
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.policies
+            .binary_search_by_key(&name, |(known, _)| known)
     }
 
     fn choose_at(&self, level: Level, list: &Value) -> Result<Choice, ConfigError> {
@@ -106,8 +119,8 @@ impl Registry {
                 index,
                 entry: entry.to_string(),
             })?;
-            if let Some(parse) = self.policies.get(name) {
-                return self.parse(level, name, *parse, config);
+            if let Some(parse) = self.parser(name) {
+                return self.parse(level, name, parse, config);
             }
             names.push(name);
         }

@@ -1,9 +1,8 @@
 //! The claim on a subchannel.
 
 use std::fmt;
-use std::sync::mpsc::Sender;
 
-use highball_core::Address;
+use highball_core::{Address, Letterbox};
 
 use crate::{Command, SubchannelId};
 
@@ -14,11 +13,11 @@ use crate::{Command, SubchannelId};
 pub struct Subchannel {
     id: SubchannelId,
     address: Address,
-    commands: Sender<Command>,
+    commands: Letterbox<Command>,
 }
 
 impl Subchannel {
-    pub(crate) fn new(id: SubchannelId, address: Address, commands: Sender<Command>) -> Self {
+    pub(crate) fn new(id: SubchannelId, address: Address, commands: Letterbox<Command>) -> Self {
         Self {
             id,
             address,
@@ -54,7 +53,7 @@ impl Subchannel {
 
     /// A tree that is gone has nobody left to ask.
     fn send(&self, command: Command) {
-        let _ = self.commands.send(command);
+        self.commands.post(command);
     }
 }
 

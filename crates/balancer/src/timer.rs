@@ -1,7 +1,8 @@
 //! The claim on a timer.
 
 use std::fmt;
-use std::sync::mpsc::Sender;
+
+use highball_core::Letterbox;
 
 use crate::{Command, TimerId};
 
@@ -10,11 +11,11 @@ use crate::{Command, TimerId};
 /// Dropping it cancels it, and nothing is heard of it again.
 pub struct Timer {
     id: TimerId,
-    commands: Sender<Command>,
+    commands: Letterbox<Command>,
 }
 
 impl Timer {
-    pub(crate) fn new(id: TimerId, commands: Sender<Command>) -> Self {
+    pub(crate) fn new(id: TimerId, commands: Letterbox<Command>) -> Self {
         Self { id, commands }
     }
 
@@ -27,7 +28,7 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         // A tree that is gone has no timers left to cancel.
-        let _ = self.commands.send(Command::CancelTimer(self.id));
+        self.commands.post(Command::CancelTimer(self.id));
     }
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highball_balancer::{Policy, Registry};
-use highball_core::{Backoff, ConnectivityState};
+use highball_core::{Backoff, mailbox};
 use highball_resolver::{ProxySettings, ResolverFactory, ResolverOptions, ResolverRegistry};
 use highball_transport::client::{ClientOptions, Keepalive};
 use highball_transport::{ChannelCredentials, Compression, Connector, SystemConnector};
-use tokio::sync::{mpsc, watch};
 
 use crate::activity::Activity;
 use crate::authority::authority;
@@ -20,6 +19,7 @@ use crate::driver::{Configs, Driver, Setup, Shared};
 use crate::interceptor::{AnyInterceptor, ClientInterceptor};
 use crate::picker_slot::PickerSlot;
 use crate::service_config::ServiceConfig;
+use crate::state::ChannelState;
 
 /// How long a channel goes without a call before it lets go of its connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -310,7 +310,7 @@ impl ChannelBuilder {
         client.authority = Some(authority.clone());
         let canonical = target.to_string();
         let (connector, proxy) = way(self.connector, self.proxy);
-        let (driver, inbox) = mpsc::unbounded_channel();
+        let (driver, inbox) = mailbox();
         let setup = Setup {
             target,
             factory: proxy.delegate(factory),
@@ -329,13 +329,13 @@ impl ChannelBuilder {
         let shared = Arc::new(Shared {
             slot: PickerSlot::new(),
             activity: Activity::new(),
+            state: ChannelState::idle(),
         });
-        let (states, seen) = watch::channel(ConnectivityState::Idle);
-        let mut task = Driver::new(shared.clone(), setup, inbox, states);
+        let mut task = Driver::new(shared.clone(), setup, inbox);
         // Borrowed, the driver is in its task once; moved, it would be there twice.
         runtime.spawn(async move { task.run().await });
         Ok(Channel::new(Handle::new(
-            shared, driver, seen, canonical, authority, calls,
+            shared, driver, canonical, authority, calls,
         )))
     }
 }

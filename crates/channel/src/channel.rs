@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
-use highball_core::{ConnectivityState, Response, Status};
+use highball_core::{ConnectivityState, Letterbox, Response, Status};
 use highball_transport::Compression;
 use http::uri::Authority;
 use prost::Message;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::activity::Activity;
 use crate::builder::ChannelBuilder;
@@ -40,8 +40,7 @@ pub struct Channel(Arc<Handle>);
 /// What all clones of a channel share.
 pub(crate) struct Handle {
     shared: Arc<Shared>,
-    driver: mpsc::UnboundedSender<ToDriver>,
-    states: watch::Receiver<ConnectivityState>,
+    driver: Letterbox<ToDriver>,
     target: String,
     authority: Authority,
     defaults: CallDefaults,
@@ -77,7 +76,7 @@ impl Channel {
 
     /// Whether calls can go through. Has no side effect.
     pub fn state(&self) -> ConnectivityState {
-        *self.0.states.borrow()
+        self.0.shared.state.current()
     }
 
     /// Leaves idle mode and connects, without a call. Never fails and does not wait.
@@ -87,11 +86,7 @@ impl Channel {
 
     /// Waits until the state is another than `from`, and returns it. Returns at once if it is.
     pub async fn changed(&self, from: ConnectivityState) -> ConnectivityState {
-        let mut states = self.0.states.clone();
-        match states.wait_for(|state| *state != from).await {
-            Ok(state) => *state,
-            Err(_) => ConnectivityState::Shutdown,
-        }
+        self.0.shared.state.wait_for(|state| state != from).await
     }
 
     /// Every state that is published from the present one on, none left out however quickly they follow one
@@ -112,15 +107,14 @@ impl Channel {
     /// DEADLINE_EXCEEDED after `timeout`, naming the state the channel was in; CANCELLED if it is closed.
     pub async fn wait_ready(&self, timeout: Duration) -> Result<(), Status> {
         self.connect();
-        let mut states = self.0.states.clone();
-        let settled = states.wait_for(|state| {
+        let settled = self.0.shared.state.wait_for(|state| {
             matches!(
                 state,
                 ConnectivityState::Ready | ConnectivityState::Shutdown
             )
         });
         match tokio::time::timeout(timeout, settled).await {
-            Ok(Ok(state)) if *state == ConnectivityState::Ready => Ok(()),
+            Ok(ConnectivityState::Ready) => Ok(()),
             Ok(_) => Err(crate::driver::closing()),
             Err(_) => Err(Status::deadline_exceeded(format!(
                 "the channel to {} was not READY after {timeout:?}: it is {}",
@@ -147,7 +141,7 @@ impl Channel {
     /// connections have been told to close and its tasks have ended. Closing again changes nothing.
     pub async fn close(&self) {
         self.0.tell(ToDriver::Close);
-        self.0.driver.closed().await;
+        self.0.closed().await;
     }
 
     /// One request, one reply.
@@ -227,8 +221,7 @@ impl Channel {
 impl Handle {
     pub(crate) fn new(
         shared: Arc<Shared>,
-        driver: mpsc::UnboundedSender<ToDriver>,
-        states: watch::Receiver<ConnectivityState>,
+        driver: Letterbox<ToDriver>,
         target: String,
         authority: Authority,
         defaults: CallDefaults,
@@ -236,7 +229,6 @@ impl Handle {
         Self {
             shared,
             driver,
-            states,
             target,
             authority,
             defaults,
@@ -282,7 +274,8 @@ impl Handle {
 
     /// Returns when the channel is closed.
     pub(crate) async fn closed(&self) {
-        self.driver.closed().await;
+        let closed = |state| state == ConnectivityState::Shutdown;
+        self.shared.state.wait_for(closed).await;
     }
 
     pub(crate) fn target(&self) -> &str {
@@ -296,7 +289,7 @@ impl Handle {
 
     /// A driver that is gone has closed: there is nothing left to tell it.
     fn tell(&self, message: ToDriver) {
-        let _ = self.driver.send(message);
+        self.driver.post(message);
     }
 }
 
@@ -308,7 +301,7 @@ impl Drop for Handle {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = *self.states.borrow();
+        let state = self.shared.state.current();
         f.debug_struct("Channel")
             .field("target", &self.target)
             .field("state", &state)

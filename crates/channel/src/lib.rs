@@ -115,6 +115,7 @@ mod driver;
 
 mod activity;
 mod picker_slot;
+mod state;
 
 mod call;
 mod call_credentials;

@@ -12,12 +12,13 @@
 //! cannot make it spin: it waits for the next generation, which is on its way.
 //!
 //! With `driver/turn.rs` this is the seventh stop of the reading path: states become a picker. Exercise: why
-//! must `publish` swap first and cancel second?
+//! must `publish` swap first and tell second?
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use highball_balancer::{CallInfo, Done, Outcome, Pick, Picker, SubchannelId, WaitPicker};
@@ -25,7 +26,7 @@ use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Status};
 use highball_subchannel::Link;
 use highball_transport::client::Connection;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::Notify;
 
 use crate::call::{Timer, Unopened};
 use crate::driver::panicked;
@@ -43,8 +44,9 @@ pub(crate) struct Generation {
     pub(crate) links: Links,
     /// What holds for each method; `None` while no resolution has come, and calls wait.
     pub(crate) methods: Option<Arc<MethodConfigs>>,
-    /// Cancelled once a newer generation is there to be loaded.
-    superseded: CancellationToken,
+    /// Set once a newer generation is there to be loaded; then those who wait are told.
+    is_superseded: AtomicBool,
+    news: Notify,
 }
 
 impl Generation {
@@ -57,7 +59,8 @@ impl Generation {
             picker,
             links,
             methods,
-            superseded: CancellationToken::new(),
+            is_superseded: AtomicBool::new(false),
+            news: Notify::new(),
         }
     }
 
@@ -77,7 +80,17 @@ impl Generation {
 
     /// Returns when a newer generation can be loaded.
     pub(crate) async fn superseded(&self) {
-        self.superseded.cancelled().await;
+        let mut news = pin!(self.news.notified());
+        // In the line of those who wait before the look: news behind it is not missed.
+        news.as_mut().enable();
+        if !self.is_superseded.load(Ordering::Acquire) {
+            news.await;
+        }
+    }
+
+    fn supersede(&self) {
+        self.is_superseded.store(true, Ordering::Release);
+        self.news.notify_waiters();
     }
 }
 
@@ -104,7 +117,7 @@ impl PickerSlot {
 
     /// Makes `generation` the current one, then wakes whoever waits for it.
     pub(crate) fn publish(&self, generation: Generation) {
-        self.0.swap(Arc::new(generation)).superseded.cancel();
+        self.0.swap(Arc::new(generation)).supersede();
     }
 
     /// The current generation.
@@ -213,7 +226,7 @@ impl Picker for EndedPicker {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::time::Duration;
 
     use highball_balancer::FailPicker;

@@ -138,8 +138,25 @@ impl From<String> for Address {
 
 impl From<std::net::SocketAddr> for Address {
     fn from(address: std::net::SocketAddr) -> Self {
-        Self::tcp(address.to_string())
+        // By hand where it is IPv4: it is done for every connection, at both ends.
+        let std::net::SocketAddr::V4(v4) = address else {
+            return Self::tcp(address.to_string());
+        };
+        let mut text = String::with_capacity("255.255.255.255:65535".len());
+        for (octet, end) in v4.ip().octets().into_iter().zip(['.', '.', '.', ':']) {
+            push_decimal(&mut text, octet.into());
+            text.push(end);
+        }
+        push_decimal(&mut text, v4.port());
+        Self::tcp(text)
     }
+}
+
+fn push_decimal(text: &mut String, number: u16) {
+    if number > 9 {
+        push_decimal(text, number / 10);
+    }
+    text.push(char::from(b'0' + (number % 10) as u8));
 }
 
 impl fmt::Display for Address {

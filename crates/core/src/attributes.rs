@@ -1,7 +1,6 @@
 //! Extra facts that a resolver or a policy attaches to an address or an endpoint.
 
 use std::any::{Any, TypeId};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,7 +21,9 @@ use std::sync::Arc;
 /// assert_eq!(attributes, Attributes::default().with(Zone("eu-north")));
 /// ```
 #[derive(Clone, Default)]
-pub struct Attributes(Option<Arc<BTreeMap<TypeId, Arc<dyn Fact>>>>);
+pub struct Attributes(Option<Arc<Facts>>);
+
+type Facts = Vec<(TypeId, Arc<dyn Fact>)>;
 
 impl Attributes {
     /// These facts and one more, which replaces an earlier one of its type.
@@ -34,22 +35,20 @@ impl Attributes {
 
     /// Adds a fact, which replaces an earlier one of its type.
     pub fn insert<T: Any + PartialEq + fmt::Debug + Send + Sync>(&mut self, fact: T) {
-        let map = Arc::make_mut(self.0.get_or_insert_default());
-        map.insert(TypeId::of::<T>(), Arc::new(fact));
+        let facts = Arc::make_mut(self.0.get_or_insert_default());
+        facts.retain(|(known, _)| *known != TypeId::of::<T>());
+        facts.push((TypeId::of::<T>(), Arc::new(fact)));
     }
 
     /// The fact of type `T`, if there is one.
     pub fn get<T: Any>(&self) -> Option<&T> {
-        self.0
-            .as_ref()?
-            .get(&TypeId::of::<T>())?
-            .as_any()
-            .downcast_ref()
+        let facts = self.0.as_ref()?;
+        find(facts, TypeId::of::<T>())?.as_any().downcast_ref()
     }
 
     /// Whether there is no fact at all.
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|map| map.is_empty())
+        self.0.as_ref().is_none_or(|facts| facts.is_empty())
     }
 }
 
@@ -61,7 +60,7 @@ impl PartialEq for Attributes {
             (Some(a), Some(b)) => {
                 a.len() == b.len()
                     && a.iter()
-                        .all(|(key, fact)| b.get(key).is_some_and(|other| fact.equals(&**other)))
+                        .all(|(key, fact)| find(b, *key).is_some_and(|other| fact.equals(other)))
             }
             (None, Some(_)) | (Some(_), None) => self.is_empty() && other.is_empty(),
         }
@@ -71,9 +70,19 @@ impl PartialEq for Attributes {
 impl fmt::Debug for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().flat_map(|map| map.values()))
+            .entries(
+                self.0
+                    .iter()
+                    .flat_map(|facts| facts.iter().map(|(_, fact)| fact)),
+            )
             .finish()
     }
+}
+
+/// There are hardly ever more than two or three.
+fn find(facts: &[(TypeId, Arc<dyn Fact>)], key: TypeId) -> Option<&dyn Fact> {
+    let found = facts.iter().find(|(known, _)| *known == key);
+    found.map(|(_, fact)| &**fact)
 }
 
 /// What every attached value can do, whatever its type.

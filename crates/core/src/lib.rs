@@ -11,7 +11,9 @@
 //! assert_eq!(status.to_string(), "NOT_FOUND: no such train");
 //! ```
 //!
-//! Deliberately absent: I/O, tasks, clocks and locks. This crate does not depend on tokio, h2 or hyper;
+//! Tasks and policies leave word for each other in a [`mailbox`].
+//!
+//! Deliberately absent: I/O, tasks, clocks, and locks but that of a mailbox. This crate does not depend on tokio, h2 or hyper;
 //! time and randomness come in as arguments.
 
 mod code;
@@ -22,6 +24,7 @@ pub mod explanation;
 
 mod any_message;
 mod load_report;
+mod mailbox;
 mod metadata;
 mod response;
 
@@ -47,6 +50,7 @@ pub use connectivity::{ConnectivityState, StateCounts};
 pub use endpoint::Endpoint;
 pub use json_duration::{BadDuration, parse_json_duration};
 pub use load_report::{BadLoadReport, LoadReport};
+pub use mailbox::{Letterbox, Mailbox, mailbox};
 pub use metadata::{Entry, InvalidMetadata, MetadataMap, UndecodableBinary};
 pub use panic_text::panic_text;
 pub use peer::{AuthInfo, Peer, SecurityLevel};

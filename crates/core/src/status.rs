@@ -14,9 +14,9 @@ use crate::{Code, MetadataMap, details};
 ///
 /// One pointer wide, so that `Result<T, Status>` stays small. What caused it, where that is known, is
 /// kept as a typed error under [`Error::source`]; [`fmt::Display`] prints the code and the message, which
-/// tells the whole story in one line.
+/// tells the whole story in one line. Cheap to clone: a picker that fails gives every call its own.
 #[derive(Clone)]
-pub struct Status(Box<Parts>);
+pub struct Status(Arc<Parts>);
 
 #[derive(Clone)]
 struct Parts {
@@ -33,7 +33,7 @@ struct Parts {
 impl Status {
     /// A status with a code and a message, and nothing else.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Parts {
+        Self(Arc::new(Parts {
             code,
             message: message.into(),
             details: Bytes::new(),
@@ -112,37 +112,42 @@ impl Status {
     /// `grpc-status-details-bin`. [`with_detail`](Self::with_detail) adds them one by one.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
-        self.0.details = details.into();
+        self.parts().details = details.into();
         self
     }
 
     /// Replaces the trailing metadata.
     #[must_use]
     pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
-        self.0.metadata = metadata;
+        self.parts().metadata = metadata;
         self
     }
 
     /// Keeps what caused this, for [`Error::source`] and downcasting.
     #[must_use]
     pub fn with_source(mut self, source: impl Error + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Arc::new(source));
+        self.parts().source = Some(Arc::new(source));
         self
     }
 
     /// Says how the call came to this, in place of what was said of that before.
     #[must_use]
     pub fn with_explanation(mut self, explanation: Explanation) -> Self {
-        self.0.explanation = Some(Arc::new(explanation));
+        self.parts().explanation = Some(Arc::new(explanation));
         self
     }
 
     /// The same outcome with another message, which the details repeat; all else stays.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
-        self.0.message = message.into();
-        self.0.details = details::retitled(&self.0.details, self.0.code, &self.0.message);
+        self.parts().message = message.into();
+        self.parts().details = details::retitled(&self.0.details, self.0.code, &self.0.message);
         self
+    }
+
+    /// For changing them; copied if others have this status, too.
+    fn parts(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
     }
 
     /// How the call ended.
@@ -168,7 +173,7 @@ impl Status {
 
     /// Trailing metadata, to add to.
     pub fn metadata_mut(&mut self) -> &mut MetadataMap {
-        &mut self.0.metadata
+        &mut self.parts().metadata
     }
 
     /// How a call came to this: where its time went, whom it tried, what held for it. Every call that fails

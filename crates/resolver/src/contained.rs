@@ -26,7 +26,7 @@ impl Resolver for Contained {
             if let Err(panicked) = catching(async move { self.0.run(updates).await }).await {
                 let status = Status::internal(format!("resolver {panicked}"));
                 // Whatever the verdict, there is no resolver left to act on it.
-                let _ = spare.send(Resolution::error(status)).await;
+                let _ = Box::pin(spare.send(Resolution::error(status))).await;
             }
         })
     }

@@ -27,30 +27,36 @@ use crate::{BadTarget, Resolution, Resolver, ResolverFactory, ResolverOptions, T
 #[derive(Clone, Debug)]
 pub struct ManualResolver {
     scheme: Arc<str>,
-    latest: watch::Sender<Numbered<Resolution>>,
-    verdict: watch::Sender<Numbered<Result<(), Rejected>>>,
+    board: watch::Sender<Board>,
     requests: Arc<AtomicU64>,
 }
 
-/// A value with the number of the update that it belongs to; none before the first.
-#[derive(Clone, Debug)]
-struct Numbered<T>(u64, Option<T>);
+/// What was said last, and what came of it.
+#[derive(Debug, Default)]
+struct Board {
+    /// How many updates there were.
+    number: u64,
+    latest: Option<Resolution>,
+    /// The latest update that was judged, by its number.
+    judged: u64,
+    verdict: Option<Rejected>,
+}
 
 impl ManualResolver {
     /// A resolver for targets like `scheme:///anything`; `scheme` must be in lower case.
     pub fn new(scheme: impl Into<Arc<str>>) -> Self {
         Self {
             scheme: scheme.into(),
-            latest: watch::Sender::new(Numbered(0, None)),
-            verdict: watch::Sender::new(Numbered(0, None)),
+            board: watch::Sender::new(Board::default()),
             requests: Arc::default(),
         }
     }
 
     /// Says this from now on. Never waits.
     pub fn update(&self, resolution: Resolution) {
-        self.latest.send_modify(|latest| {
-            *latest = Numbered(latest.0 + 1, Some(resolution));
+        self.board.send_modify(|board| {
+            board.number += 1;
+            board.latest = Some(resolution);
         });
     }
 
@@ -61,10 +67,10 @@ impl ManualResolver {
     ///
     /// [`Rejected`] if the channel or its policy could not use the update.
     pub async fn verdict(&self) -> Result<(), Rejected> {
-        let wanted = self.latest.borrow().0;
-        let mut verdicts = self.verdict.subscribe();
-        match verdicts.wait_for(|verdict| verdict.0 >= wanted).await {
-            Ok(verdict) => verdict.1.clone().unwrap_or(Ok(())),
+        let wanted = self.board.borrow().number;
+        let mut board = self.board.subscribe();
+        match board.wait_for(|board| board.judged >= wanted).await {
+            Ok(board) => board.verdict.clone().map_or(Ok(()), Err),
             // Not reached: `self` holds the sender.
             Err(_) => Ok(()),
         }
@@ -93,20 +99,16 @@ impl ResolverFactory for ManualResolver {
 impl Resolver for ManualResolver {
     fn run(self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let mut latest = self.latest.subscribe();
-            latest.mark_changed();
+            let mut board = self.board.subscribe();
+            let mut seen = 0;
             loop {
                 tokio::select! {
-                    changed = latest.changed() => {
-                        if changed.is_err() {
-                            // Not reached: `self` holds the sender.
-                            return;
-                        }
-                        let Numbered(number, said) = latest.borrow_and_update().clone();
-                        if let Some(resolution) = said {
-                            let verdict = updates.send(resolution).await;
-                            self.judged(number, verdict);
-                        }
+                    said = next(&mut board, seen) => {
+                        // Not reached: `self` holds the sender.
+                        let Some((number, resolution)) = said else { return };
+                        seen = number;
+                        let verdict = updates.send(resolution).await;
+                        self.judged(number, verdict);
                     }
                     () = updates.requested() => {
                         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -119,12 +121,19 @@ impl Resolver for ManualResolver {
 
 impl ManualResolver {
     fn judged(&self, number: u64, verdict: Result<(), Rejected>) {
-        self.verdict.send_if_modified(|last| {
-            let first = last.0 < number;
+        self.board.send_if_modified(|board| {
+            let first = board.judged < number;
             if first {
-                *last = Numbered(number, Some(verdict));
+                board.judged = number;
+                board.verdict = verdict.err();
             }
             first
         });
     }
+}
+
+/// Waits for an update behind number `seen`. Cancel-safe.
+async fn next(board: &mut watch::Receiver<Board>, seen: u64) -> Option<(u64, Resolution)> {
+    let board = board.wait_for(|board| board.number > seen).await.ok()?;
+    Some((board.number, board.latest.clone()?))
 }

@@ -1,6 +1,7 @@
 //! Which resolver a target belongs to.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,38 +19,33 @@ use crate::{BadTarget, Dns, Ip, Passthrough, ResolverFactory, Target, Unix};
 /// ```
 #[derive(Clone)]
 pub struct ResolverRegistry {
-    factories: BTreeMap<String, Arc<dyn ResolverFactory>>,
-    default_scheme: String,
+    /// Those that were added; they go before the built-in ones.
+    added: Vec<Arc<dyn ResolverFactory>>,
+    default_scheme: Cow<'static, str>,
 }
 
 impl ResolverRegistry {
     /// `dns` (the default), `passthrough`, `ipv4`, `ipv6`, `unix` and `unix-abstract`.
     pub fn builtin() -> Self {
-        let mut registry = Self {
-            factories: BTreeMap::new(),
-            default_scheme: "dns".to_owned(),
-        };
-        registry.register(Dns);
-        registry.register(Passthrough);
-        registry.register(Ip::V4);
-        registry.register(Ip::V6);
-        registry.register(Unix::Path);
-        registry.register(Unix::Abstract);
-        registry
+        Self {
+            added: Vec::new(),
+            default_scheme: Cow::Borrowed("dns"),
+        }
     }
 
     /// Adds a factory, which replaces the one that had its scheme.
     pub fn register(&mut self, factory: impl ResolverFactory) {
-        let scheme = factory.scheme().to_owned();
+        let scheme = factory.scheme();
         if scheme.contains(|c: char| c.is_ascii_uppercase()) {
             tracing::warn!(target: "resolver", scheme, "no target will find a scheme with capitals");
         }
-        self.factories.insert(scheme, Arc::new(factory));
+        self.added.retain(|known| known.scheme() != scheme);
+        self.added.push(Arc::new(factory));
     }
 
     /// Sets the scheme of targets that have none of their own; `dns` unless set.
     pub fn set_default_scheme(&mut self, scheme: impl Into<String>) {
-        self.default_scheme = scheme.into();
+        self.default_scheme = Cow::Owned(scheme.into());
     }
 
     /// Parses a target and finds who resolves it: the factory of its scheme, or that of the default
@@ -59,19 +55,46 @@ impl ResolverRegistry {
     ///
     /// Every [`BadTarget`] but [`BadTarget::Refused`].
     pub fn find(&self, text: &str) -> Result<(Target, Arc<dyn ResolverFactory>), BadTarget> {
-        if let Some(factory) = split_scheme(text).and_then(|(s, _)| self.factories.get(&s)) {
-            return Ok((Target::parse(text)?, factory.clone()));
+        if let Some(factory) = split_scheme(text).and_then(|(scheme, _)| self.factory(&scheme)) {
+            return Ok((Target::parse(text)?, factory));
         }
         if let Some(url) = BadTarget::if_url(text) {
             return Err(url);
         }
         let scheme = &self.default_scheme;
-        let Some(factory) = self.factories.get(scheme) else {
-            return Err(BadTarget::NoResolver(scheme.clone()));
+        let Some(factory) = self.factory(scheme) else {
+            return Err(BadTarget::NoResolver(scheme.to_string()));
         };
         let target = Target::parse(&format!("{scheme}:///{text}"))?;
-        Ok((target, factory.clone()))
+        Ok((target, factory))
     }
+
+    fn factory(&self, scheme: &str) -> Option<Arc<dyn ResolverFactory>> {
+        let added = self.added.iter().find(|known| known.scheme() == scheme);
+        added.cloned().or_else(|| builtin(scheme))
+    }
+}
+
+const BUILTIN: [&str; 6] = [
+    "dns",
+    "passthrough",
+    "ipv4",
+    "ipv6",
+    "unix",
+    "unix-abstract",
+];
+
+/// Made when a target asks for it: a channel needs one of them at most.
+fn builtin(scheme: &str) -> Option<Arc<dyn ResolverFactory>> {
+    Some(match scheme {
+        "dns" => Arc::new(Dns),
+        "passthrough" => Arc::new(Passthrough),
+        "ipv4" => Arc::new(Ip::V4),
+        "ipv6" => Arc::new(Ip::V6),
+        "unix" => Arc::new(Unix::Path),
+        "unix-abstract" => Arc::new(Unix::Abstract),
+        _ => return None,
+    })
 }
 
 impl Default for ResolverRegistry {
@@ -82,8 +105,10 @@ impl Default for ResolverRegistry {
 
 impl fmt::Debug for ResolverRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let added = self.added.iter().map(|factory| factory.scheme());
+        let schemes: BTreeSet<_> = BUILTIN.into_iter().chain(added).collect();
         f.debug_struct("ResolverRegistry")
-            .field("schemes", &self.factories.keys())
+            .field("schemes", &Vec::from_iter(schemes))
             .field("default_scheme", &self.default_scheme)
             .finish()
     }

@@ -29,34 +29,40 @@ use crate::{Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Upda
 /// # }
 /// # tokio::runtime::Runtime::new().unwrap().block_on(doc());
 /// ```
-pub async fn supervise(
+pub fn supervise(
     factory: Arc<dyn ResolverFactory>,
     target: Target,
     options: ResolverOptions,
     updates: Updates,
-) {
+) -> impl Future<Output = ()> + Send + 'static {
     let channel = updates.spare();
-    let life = async move {
-        let resolver = built(&*factory, &target, &options, &updates).await;
+    let refusals = updates.spare();
+    // In boxes of their own: what builds a resolver is gone when there is one, and that lives as long as its
+    // channel.
+    let building = Box::pin(built(factory, target, options, refusals));
+    let mut life = Box::pin(async move {
+        let resolver = building.await;
         contained(resolver).run(updates).await;
-    };
-    tokio::select! {
-        () = life => {}
-        () = channel.closed() => {}
+    });
+    async move {
+        tokio::select! {
+            () = &mut life => {}
+            () = channel.closed() => {}
+        }
     }
 }
 
 /// Asks the factory until it delivers.
 async fn built(
-    factory: &dyn ResolverFactory,
-    target: &Target,
-    options: &ResolverOptions,
-    updates: &Updates,
+    factory: Arc<dyn ResolverFactory>,
+    target: Target,
+    options: ResolverOptions,
+    updates: Updates,
 ) -> Box<dyn Resolver> {
     let mut rng = Rng::with_seed(options.seed);
     let mut failures = 0;
     loop {
-        let status = match catching(async { factory.build(target, options) }).await {
+        let status = match catching(async { factory.build(&target, &options) }).await {
             Ok(Ok(resolver)) => return resolver,
             Ok(Err(bad)) => Status::from(bad),
             Err(panicked) => Status::internal(format!("resolver factory {panicked}")),

@@ -48,17 +48,19 @@ impl Updates {
     ///
     /// [`Rejected`] if the channel or its policy could not use the resolution, such as an error or an
     /// empty list of endpoints: back off, then resolve again.
-    pub async fn send(&self, resolution: Resolution) -> Result<(), Rejected> {
+    pub fn send(
+        &self,
+        resolution: Resolution,
+    ) -> impl Future<Output = Result<(), Rejected>> + Send + '_ {
         let (verdict, judged) = oneshot::channel();
-        if self
-            .sender
-            .send(Box::new((resolution, Ack { verdict })))
-            .await
-            .is_err()
-        {
-            return future::pending().await;
+        // Boxed before the future begins, which is part of every resolver's for as long as it lives.
+        let said = Box::new((resolution, Ack { verdict }));
+        async move {
+            if self.sender.send(said).await.is_err() {
+                return future::pending().await;
+            }
+            judged.await.map_or(Ok(()), Err)
         }
-        judged.await.map_or(Ok(()), Err)
     }
 
     /// Waits until someone requests re-resolution, such as a policy whose connections fail.

@@ -20,20 +20,25 @@ pub(crate) async fn serve_connection(
     if shared.drain.is_cancelled() {
         return;
     }
-    let handshake = ServerConnection::handshake(io, &shared.options);
+    // In a box of its own: it is large, and soon over, while the task stays.
+    let handshake = Box::pin(ServerConnection::handshake(io, &shared.options));
     let shaken = tokio::select! {
         shaken = handshake => shaken,
         () = shared.stop.cancelled() => return,
     };
     drop(handshake_place);
-    match shaken {
-        Ok(connection) => serve_calls(connection, &shared).await,
-        Err(error @ HandshakeError::Closed(_)) => tracing::trace!(target: "server", %error),
-        Err(error) => tracing::debug!(target: "server", %error, "no connection"),
-    }
+    let mut connection = match shaken {
+        Ok(connection) => connection,
+        Err(error @ HandshakeError::Closed(_)) => {
+            return tracing::trace!(target: "server", %error);
+        }
+        Err(error) => return tracing::debug!(target: "server", %error, "no connection"),
+    };
+    serve_calls(&mut connection, &shared).await;
+    connection.handlers_done().await;
 }
 
-async fn serve_calls(mut connection: ServerConnection, shared: &Shared) {
+async fn serve_calls(connection: &mut ServerConnection, shared: &Shared) {
     let client = connection.peer().clone();
     tracing::debug!(target: "server", %client, "connected");
     let context = Arc::new(ConnectionContext {
@@ -70,5 +75,4 @@ async fn serve_calls(mut connection: ServerConnection, shared: &Shared) {
     }
     let reason = connection.end_reason();
     tracing::debug!(target: "server", %client, reason, "connection closed");
-    connection.handlers_done().await;
 }

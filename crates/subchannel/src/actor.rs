@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use highball_core::{Address, Backoff, Status, ThroughProxy};
+use highball_core::{Address, Backoff, Letterbox, Mailbox, Status, ThroughProxy, mailbox};
 use highball_transport::Connector;
 use highball_transport::client::{ClientOptions, Connection, ConnectionEnd};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, warn};
 
@@ -31,7 +30,7 @@ pub struct Options {
 /// closes when the last one has ended.
 #[derive(Debug)]
 pub struct Subchannel {
-    requests: mpsc::UnboundedSender<Request>,
+    requests: Letterbox<Request>,
     link: Arc<Link>,
 }
 
@@ -53,7 +52,7 @@ impl Subchannel {
         seed: u64,
         report: impl FnMut(State) + Send + 'static,
     ) -> Self {
-        let (requests, inbox) = mpsc::unbounded_channel();
+        let (requests, inbox) = mailbox();
         let link = Arc::new(Link::new(address));
         let mut actor = Actor {
             options,
@@ -92,7 +91,7 @@ impl Subchannel {
 
     /// An actor that is gone has shut down: there is nothing left to ask of it.
     fn request(&self, request: Request) {
-        let _ = self.requests.send(request);
+        self.requests.post(request);
     }
 }
 
@@ -103,7 +102,7 @@ struct Actor {
     /// Attempts that have failed since the last success or reset: the index of the next backoff.
     failures: u32,
     link: Arc<Link>,
-    inbox: mpsc::UnboundedReceiver<Request>,
+    inbox: Mailbox<Request>,
     report: Box<dyn FnMut(State) + Send>,
 }
 

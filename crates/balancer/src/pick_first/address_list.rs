@@ -15,6 +15,12 @@ pub(super) fn in_order(endpoints: &[Endpoint], rng: Option<&mut fastrand::Rng>) 
         Some(rng) => shuffled(endpoints, rng),
         None => endpoints.iter().collect(),
     };
+    if let [endpoint] = endpoints[..]
+        && let [address] = endpoint.addresses()
+    {
+        // A petiole's child has one endpoint, and that mostly one address.
+        return vec![address.clone()];
+    }
     let addresses = endpoints.into_iter().flat_map(Endpoint::addresses);
     let mut seen = HashSet::new();
     let unique = addresses.filter(|address| seen.insert(*address)).cloned();

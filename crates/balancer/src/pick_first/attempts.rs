@@ -98,6 +98,10 @@ impl Attempts {
 
     /// Takes over a new list: addresses in both keep their subchannels with their backoff.
     pub(super) fn replace(&mut self, addresses: Vec<Address>) {
+        if self.0.is_empty() {
+            self.0 = addresses.into_iter().map(Attempt::new).collect();
+            return;
+        }
         let old = std::mem::take(&mut self.0).into_iter();
         let mut old: HashMap<_, _> = old.map(|a| (a.address.clone(), a)).collect();
         let keep = |address| {

@@ -18,10 +18,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use highball_balancer::{HealthState, SubchannelId};
-use highball_core::{Address, Status};
+use highball_core::{Address, Letterbox, Status};
 use highball_subchannel::Link;
 use prost::Message as _;
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::newest::Newest;
@@ -32,7 +31,7 @@ use super::{Message, Period};
 #[derive(Debug)]
 pub(super) struct HealthChecks {
     period: Period,
-    messages: mpsc::UnboundedSender<Message>,
+    messages: Letterbox<Message>,
     watched: HashMap<SubchannelId, Watch>,
     /// The number of the next watch.
     next: u64,
@@ -57,7 +56,7 @@ impl Drop for Watch {
 }
 
 impl HealthChecks {
-    pub(super) fn new(period: Period, messages: mpsc::UnboundedSender<Message>) -> Self {
+    pub(super) fn new(period: Period, messages: Letterbox<Message>) -> Self {
         Self {
             period,
             messages,
@@ -128,7 +127,7 @@ struct Report {
     id: SubchannelId,
     watch: u64,
     newest: Arc<Newest<HealthState>>,
-    messages: mpsc::UnboundedSender<Message>,
+    messages: Letterbox<Message>,
 }
 
 impl Report {
@@ -167,7 +166,7 @@ impl Report {
             return; // The message that announced the one before has not been read yet.
         }
         // A driver that is gone needs no reports.
-        let _ = self.messages.send(Message::Health {
+        self.messages.post(Message::Health {
             period: self.period,
             id: self.id,
             watch: self.watch,
@@ -207,7 +206,7 @@ mod tests {
 
     #[test]
     fn of_many_reports_one_message_and_the_newest_state_are_left() {
-        let (messages, mut inbox) = mpsc::unbounded_channel();
+        let (messages, mut inbox) = highball_core::mailbox();
         let mut checks = HealthChecks::new(1, messages.clone());
         let (id, newest) = (SubchannelId(7), Arc::<Newest<HealthState>>::default());
         let watch = Watch {
@@ -228,7 +227,7 @@ mod tests {
             report.send(HealthState::Connecting);
         }
         assert_eq!(inbox.len(), 1);
-        assert!(inbox.try_recv().is_ok());
+        assert!(inbox.take().is_some());
         assert_eq!(
             checks.take(id, 2),
             None,

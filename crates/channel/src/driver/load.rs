@@ -17,10 +17,9 @@ use std::time::Duration;
 
 use highball_balancer::{LoadWatchId, Path, SubchannelId};
 use highball_core::details::ProtoDuration;
-use highball_core::{Code, LoadReport};
+use highball_core::{Code, Letterbox, LoadReport};
 use highball_transport::client::Connection;
 use prost::Message as _;
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::newest::Newest;
@@ -31,7 +30,7 @@ use super::{Message, Period};
 #[derive(Debug)]
 pub(super) struct LoadReports {
     period: Period,
-    messages: mpsc::UnboundedSender<Message>,
+    messages: Letterbox<Message>,
     watched: HashMap<SubchannelId, Watched>,
     /// The number of the next call.
     next: u64,
@@ -69,7 +68,7 @@ impl Drop for Reporting {
 }
 
 impl LoadReports {
-    pub(super) fn new(period: Period, messages: mpsc::UnboundedSender<Message>) -> Self {
+    pub(super) fn new(period: Period, messages: Letterbox<Message>) -> Self {
         Self {
             period,
             messages,
@@ -203,7 +202,7 @@ struct Report {
     id: SubchannelId,
     call: u64,
     newest: Arc<Newest<LoadReport>>,
-    messages: mpsc::UnboundedSender<Message>,
+    messages: Letterbox<Message>,
 }
 
 impl Report {
@@ -230,7 +229,7 @@ impl Report {
     fn send(&self, report: LoadReport) {
         if self.newest.put(report) {
             // A driver that is gone needs no reports.
-            let _ = self.messages.send(Message::Load {
+            self.messages.post(Message::Load {
                 period: self.period,
                 id: self.id,
                 call: self.call,

@@ -9,6 +9,7 @@
 //! The arms below only translate. What happens in a turn is in `turn.rs`; what a resolution means for the
 //! service config is in `config.rs`.
 
+mod alarm;
 mod config;
 mod health;
 mod load;
@@ -24,18 +25,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use highball_balancer::{Path, SubchannelId, TimerId, Wake};
-use highball_core::{ConnectivityState, Status};
+use highball_core::{ConnectivityState, Letterbox, Mailbox, Status};
 use highball_resolver::{Ack, Resolution};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::activity::Activity;
 use crate::picker_slot::{Generation, PickerSlot};
+use crate::state::ChannelState;
 
 pub(crate) use config::Configs;
 pub(crate) use mode::Setup;
 pub(crate) use turn::panicked;
 
+use alarm::Alarm;
 use mode::Mode;
 
 /// What a closed channel answers.
@@ -101,42 +104,43 @@ pub(crate) type Period = u64;
 pub(crate) struct Shared {
     pub(crate) slot: PickerSlot,
     pub(crate) activity: Activity,
+    pub(crate) state: ChannelState,
 }
 
 /// The task itself.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
-    inbox: mpsc::UnboundedReceiver<Message>,
+    inbox: Mailbox<Message>,
     mode: Mode,
     states: States,
     idle_timeout: Option<Duration>,
     /// When to look whether the channel is unused; meaningful out of idle mode.
     idle_check: Option<Instant>,
+    alarm: Alarm,
+    /// Calls have been told that there is nothing more to wait for.
+    has_ended: bool,
 }
 
-/// The channel's state, as seen from outside.
+/// Where the channel's states are told.
 pub(crate) struct States {
-    current: watch::Sender<ConnectivityState>,
+    shared: Arc<Shared>,
     subscribers: Vec<mpsc::UnboundedSender<ConnectivityState>>,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        setup: Setup,
-        inbox: mpsc::UnboundedReceiver<Message>,
-        states: watch::Sender<ConnectivityState>,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, setup: Setup, inbox: Mailbox<Message>) -> Self {
         Self {
             idle_timeout: setup.idle_timeout.map(|time| time.max(LEAST_IDLE_TIMEOUT)),
             mode: Mode::idle(setup, shared.clone()),
-            shared,
-            inbox,
             states: States {
-                current: states,
+                shared: shared.clone(),
                 subscribers: Vec::new(),
             },
+            shared,
+            inbox,
             idle_check: None,
+            alarm: Alarm::default(),
+            has_ended: false,
         }
     }
 
@@ -146,39 +150,65 @@ impl Driver {
             let first = self.next_message().await;
             if self.take_in(first) {
                 tracing::debug!(target: "channel", "closed");
+                self.end(closing());
+                // Letting go can wait: a program that opens its next channel goes first, and others that are ready.
+                tokio::task::yield_now().await;
                 return self.mode.close().await;
             }
             self.mode.apply(&mut self.states);
+            // However much there is to do, other tasks have their turns, too.
+            tokio::task::consume_budget().await;
         }
     }
 
     /// Takes in what is queued by now, before anything is published: a thousand subchannels that turn READY
     /// at once cost one generation. Tells whether the channel is to be closed.
     fn take_in(&mut self, first: Message) -> bool {
-        let queued = self.inbox.len();
-        let mut messages = vec![first];
-        messages.extend((0..queued).map_while(|_| self.inbox.try_recv().ok()));
-        for message in messages {
+        let mut queued = self.inbox.len();
+        let mut next = Some(first);
+        while let Some(message) = next {
             if matches!(message, Message::Close) {
                 return true;
             }
             self.think(message);
+            // What comes from here on is the next turn's.
+            next = (queued > 0).then(|| self.inbox.take()).flatten();
+            queued = queued.saturating_sub(1);
         }
         false
     }
 
     /// Waits for whatever comes first. Cancel-safe: nothing is lost between the arms.
     async fn next_message(&mut self) -> Message {
-        let timer = self.mode.next_timer();
-        let idle_check = self.idle_check.filter(|_| self.mode.is_active());
+        let due = self.next_due();
         let resolver = self.mode.resolver();
         // What is rare goes first: a flood of reports cannot starve the timers, nor they it.
         tokio::select! {
             biased;
-            id = due(timer) => Message::Timer(id),
-            () = due(idle_check.map(|at| (at, ()))) => Message::MaybeIdle,
+            () = self.alarm.wait(due.map(|(at, _)| at)) => match due {
+                Some((_, Some(timer))) => Message::Timer(timer),
+                _ => Message::MaybeIdle,
+            },
             message = resolving::next(resolver) => message,
             message = self.inbox.recv() => message.unwrap_or(Message::Close),
+        }
+    }
+
+    /// What is due first: a policy's timer, or a look whether the channel is unused.
+    fn next_due(&self) -> Option<(Instant, Option<TimerId>)> {
+        let timer = self.mode.next_timer().map(|(at, id)| (at, Some(id)));
+        let idle_check = self.idle_check.filter(|_| self.mode.is_active());
+        let idle_check = idle_check.map(|at| (at, None));
+        match (timer, idle_check) {
+            (Some(timer), Some(idle_check)) if idle_check.0 < timer.0 => Some(idle_check),
+            (timer, idle_check) => timer.or(idle_check),
+        }
+    }
+
+    /// Every call ends with `status` from here on.
+    fn end(&mut self, status: Status) {
+        if !std::mem::replace(&mut self.has_ended, true) {
+            self.shared.slot.publish(Generation::ended(status));
         }
     }
 
@@ -230,7 +260,7 @@ impl Drop for Driver {
             true => Status::internal("the channel's task has panicked"),
             false => closing(),
         };
-        self.shared.slot.publish(Generation::ended(status));
+        self.end(status);
         self.states.publish(ConnectivityState::Shutdown);
     }
 }
@@ -238,7 +268,7 @@ impl Drop for Driver {
 impl States {
     /// Tells everyone, unless nothing has changed. SHUTDOWN is final because the driver ends with it.
     pub(crate) fn publish(&mut self, state: ConnectivityState) {
-        let old = self.current.send_replace(state);
+        let old = self.shared.state.replace(state);
         if old == state {
             return;
         }
@@ -248,7 +278,7 @@ impl States {
     }
 
     fn subscribe(&mut self, subscriber: mpsc::UnboundedSender<ConnectivityState>) {
-        if subscriber.send(*self.current.borrow()).is_ok() {
+        if subscriber.send(self.shared.state.current()).is_ok() {
             self.subscribers.push(subscriber);
         }
     }
@@ -257,26 +287,15 @@ impl States {
 /// Sends what pickers and completion hooks signal to the driver.
 pub(crate) struct Doorbell {
     pub(crate) period: Period,
-    pub(crate) messages: mpsc::UnboundedSender<Message>,
+    pub(crate) messages: Letterbox<Message>,
 }
 
 impl Wake for Doorbell {
     fn wake(&self, owner: Path) {
         // A driver that is gone has no policy left to wake.
-        let _ = self.messages.send(Message::Wake {
+        self.messages.post(Message::Wake {
             period: self.period,
             owner,
         });
-    }
-}
-
-/// Returns `what` at the given time; never, if there is none.
-async fn due<T>(at: Option<(Instant, T)>) -> T {
-    match at {
-        Some((at, what)) => {
-            sleep_until(at).await;
-            what
-        }
-        None => std::future::pending().await,
     }
 }

@@ -1,12 +1,12 @@
 //! Idle or active: an idle channel owns nothing but its setup.
 
+use highball_core::Letterbox;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use highball_balancer::TimerId;
 use highball_resolver::{ResolverFactory, ResolverOptions, Target};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::resolving::Resolving;
@@ -25,7 +25,7 @@ pub(crate) struct Setup {
     /// Makes shuffles, rotations and jitter repeatable.
     pub(crate) seed: u64,
     /// The driver's own inbox, for reports and wake-ups.
-    pub(crate) messages: mpsc::UnboundedSender<Message>,
+    pub(crate) messages: Letterbox<Message>,
 }
 
 /// The channel's mode. Leaving idle mode builds everything anew; entering it drops everything.
@@ -65,12 +65,13 @@ impl Mode {
         drop(active);
     }
 
-    pub(crate) async fn close(&mut self) {
-        self.shared.slot.publish(Generation::ended(closing()));
-        if let Some(mut active) = self.active.take() {
-            let closed = active.subchannels.close(&closing());
-            drop(active);
-            closed.await;
+    pub(crate) fn close(&mut self) -> impl Future<Output = ()> + use<> {
+        let active = self.active.take();
+        let closed = active.map(|mut active| active.subchannels.close(&closing()));
+        async move {
+            if let Some(closed) = closed {
+                closed.await;
+            }
         }
     }
 

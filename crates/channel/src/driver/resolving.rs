@@ -1,5 +1,7 @@
 //! The resolver of an active channel, and the line to it.
 
+use std::task::{Context, Waker};
+
 use highball_resolver::{Inbox, pair, supervise};
 
 use super::{Message, Setup};
@@ -16,12 +18,13 @@ impl Resolving {
     pub(crate) fn start(setup: &Setup) -> Self {
         let (updates, inbox) = pair();
         let (factory, target) = (setup.factory.clone(), setup.target.clone());
-        tokio::spawn(supervise(
-            factory,
-            target,
-            setup.resolver_options.clone(),
-            updates,
-        ));
+        let options = setup.resolver_options.clone();
+        let mut life = Box::pin(supervise(factory, target, options, updates));
+        // One that knows its answer gives it here, and not when its task comes up.
+        let mut nobody = Context::from_waker(Waker::noop());
+        if life.as_mut().poll(&mut nobody).is_pending() {
+            tokio::spawn(life);
+        }
         Self {
             inbox,
             ended: false,

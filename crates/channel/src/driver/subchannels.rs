@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use highball_balancer::{Path, SubchannelId};
-use highball_core::{Address, Status};
+use highball_core::{Address, Letterbox, Status};
 use highball_subchannel::{Link, Options, State, Subchannel};
 use highball_transport::client::{Closer, Connection};
-use tokio::sync::mpsc;
 
 use super::{Message, Period};
 use crate::picker_slot::Links;
@@ -17,7 +16,7 @@ use crate::picker_slot::Links;
 pub(crate) struct Subchannels {
     period: Period,
     options: Arc<Options>,
-    messages: mpsc::UnboundedSender<Message>,
+    messages: Letterbox<Message>,
     rng: fastrand::Rng,
     table: HashMap<SubchannelId, Entry>,
     /// What calls see; made anew when a subchannel has come or gone.
@@ -45,7 +44,7 @@ impl Subchannels {
     pub(crate) fn new(
         period: Period,
         options: Arc<Options>,
-        messages: mpsc::UnboundedSender<Message>,
+        messages: Letterbox<Message>,
         seed: u64,
     ) -> Self {
         let rng = fastrand::Rng::with_seed(seed);
@@ -64,7 +63,7 @@ impl Subchannels {
         let (messages, period) = (self.messages.clone(), self.period);
         let report = move |state: State| {
             // A driver that is gone needs no reports.
-            let _ = messages.send(Message::Subchannel { period, id, state });
+            messages.post(Message::Subchannel { period, id, state });
         };
         let options = self.options.clone();
         let subchannel = Subchannel::spawn(address, options, self.rng.u64(..), report);

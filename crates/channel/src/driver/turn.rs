@@ -106,14 +106,14 @@ impl Active {
             self.state = state;
             self.changed = true;
         }
-        let (create, rest): (Vec<_>, Vec<_>) = commands
-            .into_iter()
-            .partition(|command| matches!(command, Command::Create { .. }));
-        create.into_iter().for_each(|command| self.execute(command));
+        let mut commands = commands;
+        commands.sort_by_key(order);
+        let mut commands = commands.into_iter().peekable();
+        while let Some(create) = commands.next_if(|next| matches!(next, Command::Create { .. })) {
+            self.execute(create);
+        }
         self.publish(slot, states);
-        let mut rest = rest;
-        rest.sort_by_key(order);
-        rest.into_iter().for_each(|command| self.execute(command));
+        commands.for_each(|command| self.execute(command));
     }
 
     /// What the turn asks for. Where no server is asked for its health, a subchannel is told to be healthy

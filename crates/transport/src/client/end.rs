@@ -2,19 +2,39 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use h2::Reason;
 use highball_core::Status;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::status::reason_name;
 
 /// Tells the owner of a connection, once, that it can open no more streams.
 #[derive(Debug)]
 pub struct ConnectionEnd {
-    pub(super) lost: watch::Receiver<Option<Lost>>,
+    pub(super) loss: Arc<Loss>,
+}
+
+/// What a connection and its one owner share: why it is of no more use, once it is.
+#[derive(Debug, Default)]
+pub(super) struct Loss {
+    why: OnceLock<Lost>,
+    told: Notify,
+}
+
+impl Loss {
+    /// The first reason counts.
+    pub(super) fn tell(&self, why: Lost) {
+        if self.why.set(why).is_ok() {
+            self.told.notify_one();
+        }
+    }
+
+    pub(super) fn why(&self) -> Option<&Lost> {
+        self.why.get()
+    }
 }
 
 impl ConnectionEnd {
@@ -23,10 +43,12 @@ impl ConnectionEnd {
     /// Resolves *before* new streams are refused, so that a subchannel that leaves READY at once sends
     /// few calls in vain. Streams that are open may go on. Cancel-safe; resolves again if asked again.
     pub async fn lost(&mut self) -> Lost {
-        let lost = self.lost.wait_for(Option::is_some).await;
-        lost.ok()
-            .and_then(|lost| lost.clone())
-            .unwrap_or_else(|| Lost::Closed(Closed::Local(Status::unavailable("aborted"))))
+        loop {
+            if let Some(why) = self.loss.why() {
+                return why.clone();
+            }
+            self.loss.told.notified().await;
+        }
     }
 }
 

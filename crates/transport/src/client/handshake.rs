@@ -16,8 +16,8 @@ use h2::client::{self, SendRequest};
 use highball_core::{Address, Network, Peer, Status, ThroughProxy};
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
-use tokio::sync::watch;
 
+use super::end::Loss;
 use super::keepalive::{self, Complaints};
 use super::same_headers::SameHeaders;
 use super::shared::{Parts, Shared};
@@ -65,7 +65,7 @@ pub async fn connect(
         .map_err(|source| failed(ConnectStage::Preface, source))?;
     let security = peer.auth_info().protocol();
     tracing::debug!(target: "transport", %address, %peer, security, "connection established");
-    let (lost, end) = watch::channel(None);
+    let loss = Arc::<Loss>::default();
     let shared = Arc::new(Shared::new(Parts {
         address: address.clone(),
         authority,
@@ -80,14 +80,14 @@ pub async fn connect(
         last_stream_id: options.last_stream_id,
         sender,
         facts: Arc::clone(handle.facts()),
-        lost,
+        loss: Arc::clone(&loss),
     }));
     watch_goaway(&shared, &options.complaints);
     let vigil = keepalive::vigil(options);
     tokio::spawn(
         ConnectionTask::new(h2, handle, Arc::clone(&shared), vigil, options.windows).run(),
     );
-    Ok((Connection::new(shared), ConnectionEnd { lost: end }))
+    Ok((Connection::new(shared), ConnectionEnd { loss }))
 }
 
 /// Makes sure of the server, by the name that it is asked for.
@@ -213,6 +213,9 @@ fn builder(options: &ClientOptions) -> client::Builder {
 
 /// What a header cannot carry is left out.
 fn user_agent(text: &str) -> HeaderValue {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        return value;
+    }
     let legal: String = text
         .chars()
         .filter(|character| matches!(character, ' '..='~'))

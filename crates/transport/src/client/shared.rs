@@ -11,8 +11,8 @@ use h2::client::{ResponseFuture, SendRequest};
 use highball_core::{Address, Peer, Status};
 use http::Request;
 use http::uri::{Authority, Scheme};
-use tokio::sync::watch;
 
+use super::end::Loss;
 use super::same_headers::SameHeaders;
 use super::{Closed, Lost, NotOpened, OpenError};
 use crate::credentials::ChannelCredentials;
@@ -36,7 +36,7 @@ pub(super) struct Shared {
     /// The first stream id that is not used for another stream.
     last_stream_id: u32,
     /// Told to the owner, once.
-    lost: watch::Sender<Option<Lost>>,
+    loss: Arc<Loss>,
     /// Set before streams hear of the end.
     closed: OnceLock<Closed>,
     /// No new streams; set before the task is woken. The task closes when no slot is held.
@@ -59,7 +59,7 @@ pub(super) struct Parts {
     pub(super) last_stream_id: u32,
     pub(super) sender: SendRequest<Bytes>,
     pub(super) facts: Arc<Facts>,
-    pub(super) lost: watch::Sender<Option<Lost>>,
+    pub(super) loss: Arc<Loss>,
 }
 
 /// A request that is with h2.
@@ -83,7 +83,7 @@ impl Shared {
             facts: parts.facts,
             sender: parts.sender,
             last_stream_id: parts.last_stream_id,
-            lost: parts.lost,
+            loss: parts.loss,
             closed: OnceLock::new(),
             draining: AtomicBool::new(false),
             wish: OnceLock::new(),
@@ -114,13 +114,7 @@ impl Shared {
 
     /// The connection is of no more use for new streams. The first reason is told.
     pub(super) fn lose(&self, lost: Lost) {
-        self.lost.send_if_modified(|told| {
-            let is_first = told.is_none();
-            if is_first {
-                *told = Some(lost);
-            }
-            is_first
-        });
+        self.loss.tell(lost);
         self.draining.store(true, Ordering::Release);
         self.gate.close();
         self.wake();
@@ -178,7 +172,7 @@ impl Shared {
 
     /// Why it was lost, once it is.
     pub(super) fn lost(&self) -> Option<Lost> {
-        self.lost.borrow().clone()
+        self.loss.why().cloned()
     }
 
     pub(super) fn not_opened(&self) -> NotOpened {

@@ -85,8 +85,10 @@ impl ConnectionTask {
         async move {
             let _guard = guard;
             let closed = poll_fn(|cx| self.poll(cx)).await;
-            // In a box of its own: the task holds the connection once, and not a second time for its end.
-            Box::pin(self.end(closed)).await;
+            if let Some(tap) = self.end(closed) {
+                let shut_down = poll_fn(|cx| tap.poll_shutdown(cx));
+                let _ = tokio::time::timeout(LAST_WORDS, shut_down).await;
+            }
         }
     }
 
@@ -191,7 +193,8 @@ impl ConnectionTask {
         }
     }
 
-    async fn end(self, closed: Closed) {
+    /// Tells the streams and says goodbye. Gives back what is left to be written and shut down, if anything.
+    fn end(self, closed: Closed) -> Option<TapHandle> {
         tracing::debug!(
             target: "transport",
             address = %self.shared.address,
@@ -208,11 +211,10 @@ impl ConnectionTask {
                 Reason::NO_ERROR,
                 Bytes::from_static(b"client transport shutdown"),
             ),
-            _ => return,
+            _ => return None,
         };
         tap.push_goaway(0, code, &debug);
-        let shut_down = poll_fn(|cx| tap.poll_shutdown(cx));
-        let _ = tokio::time::timeout(LAST_WORDS, shut_down).await;
+        Some(tap)
     }
 }
 
@@ -221,8 +223,10 @@ struct Guard(Arc<Shared>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let status = Status::unavailable("the connection's task was dropped");
-        self.0.set_closed(Closed::Local(status));
+        if self.0.closed().is_none() {
+            let status = Status::unavailable("the connection's task was dropped");
+            self.0.set_closed(Closed::Local(status));
+        }
     }
 }
 

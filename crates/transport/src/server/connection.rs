@@ -136,10 +136,10 @@ impl ServerConnection {
 
     /// Drops the connection, which cuts what is left of it, and waits until the place of every call is
     /// given back: until no handler runs any more.
-    pub async fn handlers_done(self) {
+    pub fn handlers_done(self) -> impl Future<Output = ()> + Send {
         let quota = self.quota.clone();
         drop(self);
-        poll_fn(|cx| quota.poll_unused(cx)).await;
+        poll_fn(move |cx| quota.poll_unused(cx))
     }
 
     /// Why the connection ended, once [`accept`](Self::accept) has given `None`; empty if it went well.

@@ -102,6 +102,8 @@ async fn shake(io: Linger, tap: &TapHandle, options: &ServerOptions) -> Result<H
         let closed = h2.poll_closed(cx);
         let _ = tap.poll_flush(cx);
         match closed {
+            // A flood right behind the SETTINGS: there is nothing to go on with.
+            Poll::Ready(Err(error)) if is_violation(tap) => Poll::Ready(Err(error.to_string())),
             _ if tap.facts().settings_seen() => Poll::Ready(Ok(())),
             Poll::Ready(Ok(())) => Poll::Ready(Err("the connection is closed".to_owned())),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error.to_string())),
@@ -110,6 +112,10 @@ async fn shake(io: Linger, tap: &TapHandle, options: &ServerOptions) -> Result<H
     })
     .await?;
     Ok(h2)
+}
+
+fn is_violation(tap: &TapHandle) -> bool {
+    matches!(tap.facts().end(), Some(WireEnd::Violation(_)))
 }
 
 async fn why(client: Address, tap: &TapHandle, reason: String) -> HandshakeError {

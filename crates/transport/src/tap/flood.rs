@@ -29,7 +29,7 @@ const MADE_UP_FOR: u32 = 4;
 const RESETS: u32 = 100_000;
 
 /// HEADERS without END_STREAM on one stream: the headers, and interim (1xx) responses before them.
-const OPEN_HEADERS: u8 = 8;
+const OPEN_HEADERS: u32 = 8;
 
 /// How many streams the last limit is watched on at a time.
 const WATCHED: usize = 64;
@@ -45,9 +45,9 @@ pub(super) struct FloodGuard {
     settings: u32,
     idle_frames: u32,
     resets: u32,
-    /// For a stream id and its neighbours 128 ids on: who had HEADERS without END_STREAM last, and how
-    /// many. Boxed on first use, which only a client makes.
-    open_headers: Option<Box<[(u32, u8); WATCHED]>>,
+    /// For a stream id and its neighbours 128 ids on: who had HEADERS without END_STREAM last, in the upper 24
+    /// bits, and how many. Boxed on first use, which only a client makes.
+    open_headers: Option<Box<[u32; WATCHED]>>,
 }
 
 impl FloodGuard {
@@ -111,15 +111,17 @@ impl FloodGuard {
     fn open_headers(&mut self, stream: u32) -> Result<(), &'static str> {
         let watched = self
             .open_headers
-            .get_or_insert_with(|| Box::new([(0, 0); WATCHED]));
+            .get_or_insert_with(|| Box::new([0; WATCHED]));
         let entry = &mut watched[(stream >> 1) as usize % WATCHED];
-        if entry.0 != stream {
-            *entry = (stream, 0);
+        // Its place in the table says the rest of a stream's id.
+        let id = (stream >> 7) << 8;
+        if *entry & !0xff != id {
+            *entry = id;
         }
-        entry.1 = entry.1.saturating_add(1);
-        if entry.1 > OPEN_HEADERS {
+        if *entry & 0xff == OPEN_HEADERS {
             return Err("too_many_informational_headers");
         }
+        *entry += 1;
         Ok(())
     }
 }

@@ -18,15 +18,22 @@ use super::scanner::{FrameHead, FrameScanner, Seen, kind};
 use super::{Role, TapError};
 use crate::connect::BoxIo;
 
-/// What a quiet connection keeps to read into.
-const SMALL: usize = 4 * 1024;
+/// The least room in h2's buffer that is read into. As h2 takes frames out of it, the room there falls to
+/// nothing, and then there is all of it again.
+const ROOM: usize = 512;
+
+/// What is read otherwise while the connection is quiet.
+const SMALL: usize = 1024;
+
+/// What comes at a time on a busy connection, at least.
+const BUSY: usize = 4 * 1024;
 
 /// What a busy one reads at a time. One read then serves many frames.
 pub(super) const LARGE: usize = 64 * 1024;
 
 /// A burst below this is that of a quiet connection. Far below what the large buffer is got for, lest a
 /// connection in between gets it and gives it back with every burst.
-const LITTLE: usize = SMALL / 4;
+const LITTLE: usize = BUSY / 4;
 
 /// How a TLS server begins to answer who does not speak TLS: with a record of type alert.
 const TLS_ALERT: [u8; 2] = [0x15, 0x03];
@@ -34,12 +41,13 @@ const TLS_ALERT: [u8; 2] = [0x15, 0x03];
 #[derive(Debug)]
 pub(super) struct Incoming {
     role: Role,
-    /// What is read into, all of it at once; allocated with the first read.
+    /// What is read into in place of h2's buffer: while the connection is busy, and for want of room there. A
+    /// quiet connection has none.
     buffer: Vec<u8>,
     /// The part of it that has been read and watched, and not yet been taken by h2.
     unread: Range<usize>,
-    /// How much the next read asks for.
-    piece: usize,
+    /// More comes at a time than h2's buffer holds.
+    is_busy: bool,
     /// How much has come since the connection last waited.
     burst: usize,
     scanner: FrameScanner,
@@ -58,7 +66,7 @@ impl Incoming {
             role,
             buffer: Vec::new(),
             unread: 0..0,
-            piece: SMALL,
+            is_busy: false,
             burst: 0,
             scanner: match role {
                 Role::Client => FrameScanner::new(),
@@ -92,6 +100,9 @@ impl Incoming {
             if self.role == Role::Server && facts.has_resets_to_handle() {
                 return Poll::Pending;
             }
+            if !self.is_busy && out.remaining() >= ROOM {
+                return self.read(io, facts, cx, out);
+            }
             ready!(self.fill(io, facts, cx))?;
         }
         let length = out.remaining().min(self.unread.len());
@@ -100,19 +111,41 @@ impl Incoming {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads once. Leaves nothing unread at the end of the stream.
+    /// Reads once, into the buffer. Leaves nothing unread at the end of the stream.
     fn fill(
         &mut self,
         io: &mut BoxIo,
         facts: &Facts,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        self.unread = 0..0;
-        if self.buffer.len() != self.piece {
-            self.buffer = vec![0; self.piece];
+        let size = if self.is_busy { LARGE } else { SMALL };
+        // Lent out, for what is recorded is part of the same struct.
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.len() != size {
+            buffer = vec![0; size];
         }
-        let mut space = ReadBuf::new(&mut self.buffer);
-        match Pin::new(io).poll_read(cx, &mut space) {
+        let mut space = ReadBuf::new(&mut buffer);
+        let polled = self.read(io, facts, cx, &mut space);
+        self.unread = match polled {
+            Poll::Ready(Ok(())) => 0..space.filled().len(),
+            Poll::Ready(Err(_)) | Poll::Pending => 0..0,
+        };
+        if polled.is_ready() || self.is_busy {
+            self.buffer = buffer;
+        }
+        polled
+    }
+
+    /// Reads once, and looks at what has come.
+    fn read(
+        &mut self,
+        io: &mut BoxIo,
+        facts: &Facts,
+        cx: &mut Context<'_>,
+        space: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let (start, room) = (space.filled().len(), space.remaining());
+        match Pin::new(io).poll_read(cx, space) {
             Poll::Pending => {
                 self.settle();
                 return Poll::Pending;
@@ -124,41 +157,41 @@ impl Incoming {
             }
             Poll::Ready(Ok(())) => {}
         }
-        let count = space.filled().len();
-        if count == 0 {
+        let bytes = &space.filled()[start..];
+        if bytes.is_empty() {
             facts.record_end(WireEnd::Eof);
             return Poll::Ready(Ok(()));
         }
-        self.burst += count;
-        if count >= self.piece {
-            self.piece = LARGE;
+        self.burst += bytes.len();
+        if bytes.len() == room && self.burst >= BUSY {
+            self.is_busy = true;
         }
         let age = facts.record_read(Instant::now());
         self.floods.read_at(age);
-        if let Err(violation) = self.look(count, facts) {
+        if let Err(violation) = self.look(bytes, facts) {
+            // Whoever gets an error gets no bytes with it.
+            space.set_filled(start);
             facts.record_end(WireEnd::Violation(violation.clone()));
             let error = io::Error::new(io::ErrorKind::InvalidData, TapError(violation));
             return Poll::Ready(Err(error));
         }
-        self.unread = 0..count;
         Poll::Ready(Ok(()))
     }
 
-    /// The peer is quiet: after a burst of little, the large buffer is given back. That nothing has come says
-    /// nothing: h2 looks for more each time it has something to write.
+    /// The peer is quiet. Behind a burst of little, so is the connection. That nothing has come says nothing: h2
+    /// looks for more each time it has something to write.
     fn settle(&mut self) {
-        if self.piece == LARGE && (1..LITTLE).contains(&self.burst) {
-            self.piece = SMALL;
+        if (1..LITTLE).contains(&self.burst) {
+            self.is_busy = false;
+        }
+        if !self.is_busy {
             self.buffer = Vec::new();
         }
         self.burst = 0;
     }
 
-    /// Looks at the `count` bytes that have just been read.
-    fn look(&mut self, count: usize, facts: &Facts) -> Result<(), Violation> {
-        // Lent out, for what is recorded is part of the same struct.
-        let buffer = std::mem::take(&mut self.buffer);
-        let mut bytes = &buffer[..count];
+    /// Looks at what has just been read.
+    fn look(&mut self, mut bytes: &[u8], facts: &Facts) -> Result<(), Violation> {
         if self.is_first_frame {
             let room = 64_usize.saturating_sub(self.opening.len());
             self.opening.extend(bytes.iter().take(room));
@@ -168,15 +201,10 @@ impl Incoming {
                 return Err(not_http2(text.to_owned()));
             }
         }
-        let mut watched = Ok(());
         while let Some(seen) = self.scanner.next(&mut bytes) {
-            watched = self.record(seen, facts);
-            if watched.is_err() {
-                break;
-            }
+            self.record(seen, facts)?;
         }
-        self.buffer = buffer;
-        watched
+        Ok(())
     }
 
     fn record(&mut self, seen: Seen, facts: &Facts) -> Result<(), Violation> {

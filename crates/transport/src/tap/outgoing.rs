@@ -26,6 +26,9 @@ const QUIET: usize = 4 * 1024;
 /// gets a larger buffer and gives it back with every write.
 const LITTLE: usize = QUIET / 4;
 
+/// What it has from the first write on: room for the preface, and for a call of little.
+const FIRST: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct Outgoing {
     buffer: Vec<u8>,
@@ -73,6 +76,9 @@ impl Outgoing {
             if self.buffer.len() >= self.limit {
                 return Poll::Pending;
             }
+        }
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(FIRST);
         }
         let mut count = 0;
         for piece in pieces {

@@ -256,6 +256,12 @@ impl FrameScanner {
             } => {
                 let piece = take(bytes, *left);
                 *left -= piece.len();
+                if *left == 0 && payload.is_empty() {
+                    // It came in one piece: nothing has to be kept of it.
+                    let seen = complete(*head, &piece[..piece.len().min(KEPT)]);
+                    self.state = State::BetweenFrames;
+                    return seen;
+                }
                 let room = KEPT - payload.len();
                 payload.extend_from_slice(&piece[..piece.len().min(room)]);
                 if *left > 0 {

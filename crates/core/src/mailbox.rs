@@ -1,0 +1,281 @@
+//! Where a task finds what others want of it.
+//!
+//! ```text
+//!   many Letterboxes ── post(letter), never waits ──► [ … ] ──► Mailbox::recv(), one task
+//!                    ◄─────────── closed() ─────────── dropped
+//! ```
+//!
+//! A queue without a limit, for what there is one of in each channel or subchannel. It holds a few words while
+//! nothing is in it; queues that are made for throughput set room aside in advance, a kilobyte or two each.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+/// Makes a mailbox, and the means to post to it.
+///
+/// ```
+/// # use std::future::Future;
+/// # use std::task::{Context, Poll, Waker};
+/// let (letterbox, mut mailbox) = highball_core::mailbox();
+/// assert!(letterbox.post("a letter"));
+/// drop(letterbox);
+///
+/// let mut now = Context::from_waker(Waker::noop());
+/// let mut next = || std::pin::pin!(mailbox.recv()).poll(&mut now);
+/// assert_eq!(next(), Poll::Ready(Some("a letter")));
+/// assert_eq!(next(), Poll::Ready(None));
+/// ```
+pub fn mailbox<T>() -> (Letterbox<T>, Mailbox<T>) {
+    let shared = Arc::new(Shared(Mutex::new(State {
+        letters: VecDeque::new(),
+        letterboxes: 1,
+        is_closed: false,
+        reader: None,
+        mourner: None,
+    })));
+    (Letterbox(Arc::clone(&shared)), Mailbox(shared))
+}
+
+/// Posts to a mailbox. Clones post to the same one.
+pub struct Letterbox<T>(Arc<Shared<T>>);
+
+/// Has what was posted, in order. Dropping it drops what is in it.
+pub struct Mailbox<T>(Arc<Shared<T>>);
+
+struct Shared<T>(
+    /// Guards the whole: held for a push or a pop. Wakers are called, and letters dropped, behind it.
+    Mutex<State<T>>,
+);
+
+struct State<T> {
+    letters: VecDeque<T>,
+    letterboxes: usize,
+    is_closed: bool,
+    /// Who waits for a letter.
+    reader: Option<Waker>,
+    /// Who waits for the end of the mailbox.
+    mourner: Option<Waker>,
+}
+
+impl<T> Shared<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Letterbox<T> {
+    /// Posts a letter. `false`: the mailbox is gone, and so is the letter. Never waits.
+    pub fn post(&self, letter: T) -> bool {
+        let mut state = self.0.lock();
+        if state.is_closed {
+            return false;
+        }
+        state.letters.push_back(letter);
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// Waits until the mailbox is dropped. One waits at a time: of several, the last to ask hears of it.
+    pub async fn closed(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            if state.is_closed {
+                return Poll::Ready(());
+            }
+            state.mourner = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl<T> Clone for Letterbox<T> {
+    fn clone(&self) -> Self {
+        self.0.lock().letterboxes += 1;
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Drop for Letterbox<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.letterboxes -= 1;
+        let reader = match state.letterboxes {
+            0 => state.reader.take(),
+            _ => None,
+        };
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<T> Mailbox<T> {
+    /// The next letter; `None` when there is none and nobody is left to post one. Cancel-safe.
+    ///
+    /// Does not give way to other tasks by itself, however many letters there are.
+    pub fn recv(&mut self) -> impl Future<Output = Option<T>> + '_ {
+        poll_fn(|cx| {
+            let mut state = self.0.lock();
+            let next = state.letters.pop_front();
+            if next.is_some() || state.letterboxes == 0 {
+                return Poll::Ready(next);
+            }
+            match &mut state.reader {
+                Some(reader) => reader.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            Poll::Pending
+        })
+    }
+
+    /// The next letter, if there is one.
+    pub fn take(&mut self) -> Option<T> {
+        self.0.lock().letters.pop_front()
+    }
+
+    /// All letters there are. It then holds no room for any.
+    pub fn empty(&mut self) -> VecDeque<T> {
+        std::mem::take(&mut self.0.lock().letters)
+    }
+
+    /// How many letters there are.
+    pub fn len(&self) -> usize {
+        self.0.lock().letters.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<T> Drop for Mailbox<T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.is_closed = true;
+        let letters = std::mem::take(&mut state.letters);
+        let mourner = state.mourner.take();
+        drop(state);
+        drop(letters);
+        mourner.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<T> fmt::Debug for Letterbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Letterbox")
+    }
+}
+
+impl<T> fmt::Debug for Mailbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox")
+            .field("letters", &self.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+    use std::thread;
+
+    use super::*;
+
+    /// Counts how often it is called.
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Counter {
+        fn poll<F: Future>(self: &Arc<Self>, future: Pin<&mut F>) -> Poll<F::Output> {
+            future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(self))))
+        }
+
+        fn calls(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    #[test]
+    fn letters_come_in_order_and_wake_the_reader_once() {
+        let (letterbox, mut mailbox) = mailbox();
+        let reader = Arc::<Counter>::default();
+        assert!(reader.poll(pin!(mailbox.recv())).is_pending());
+        assert!(letterbox.post(1) && letterbox.clone().post(2));
+        assert_eq!((reader.calls(), mailbox.len()), (1, 2));
+        assert_eq!(reader.poll(pin!(mailbox.recv())), Poll::Ready(Some(1)));
+        assert_eq!((mailbox.take(), mailbox.take()), (Some(2), None));
+        assert!(letterbox.post(3) && letterbox.post(4));
+        assert_eq!(mailbox.empty(), [3, 4]);
+        assert!(mailbox.is_empty());
+    }
+
+    #[test]
+    fn the_last_letterbox_that_goes_ends_the_reading() {
+        let (letterbox, mut mailbox) = mailbox::<()>();
+        let reader = Arc::<Counter>::default();
+        let other = letterbox.clone();
+        assert!(reader.poll(pin!(mailbox.recv())).is_pending());
+        drop(letterbox);
+        assert_eq!(reader.calls(), 0);
+        drop(other);
+        assert_eq!(reader.calls(), 1);
+        assert_eq!(reader.poll(pin!(mailbox.recv())), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_mailbox_that_goes_drops_its_letters_and_tells_who_waits_for_its_end() {
+        let (letterbox, mailbox) = mailbox();
+        let letter = Arc::new(());
+        assert!(letterbox.post(Arc::clone(&letter)));
+        let mourner = Arc::<Counter>::default();
+        let mut end = pin!(letterbox.closed());
+        assert!(mourner.poll(end.as_mut()).is_pending());
+        drop(mailbox);
+        assert_eq!((mourner.calls(), Arc::strong_count(&letter)), (1, 1));
+        assert!(mourner.poll(end.as_mut()).is_ready());
+        assert!(!letterbox.post(letter));
+    }
+
+    /// The reader sleeps until it is woken: a wake-up that is lost hangs.
+    #[test]
+    fn no_letter_from_other_threads_is_lost() {
+        const EACH: usize = 10_000;
+        struct Unpark(thread::Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let (letterbox, mut mailbox) = mailbox();
+        let posting = [letterbox.clone(), letterbox].map(|letterbox| {
+            thread::spawn(move || (0..EACH).for_each(|n| assert!(letterbox.post(n))))
+        });
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut read = 0;
+        loop {
+            match pin!(mailbox.recv()).poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(Some(_)) => read += 1,
+                Poll::Ready(None) => break,
+                Poll::Pending => thread::park(),
+            }
+        }
+        assert_eq!(read, 2 * EACH);
+        for thread in posting {
+            thread.join().unwrap();
+        }
+    }
+}
