@@ -58,12 +58,15 @@ where
     let metadata = mem::take(request.metadata_mut());
     let call = begun.settle(method, metadata, request.options_mut(), &mut journal)?;
     let message = request.message();
-    match &call.attempts {
-        Attempts::One | Attempts::Retried(_) => call.exchange(message, journal).await,
-        Attempts::Hedged(policy) => {
-            let policy = policy.clone();
-            Box::pin(hedged_unary(call, policy, message, journal)).await
-        }
+    if let Attempts::Hedged(policy) = &call.attempts {
+        let policy = policy.clone();
+        return Box::pin(hedged_unary(call, policy, message, journal)).await;
+    }
+    let alarm = pin!(None);
+    let mut timer = Timer::new(call.deadline, alarm, journal);
+    match call.exchange(message, &mut timer).await {
+        Ok(response) => Ok(response),
+        Err(status) => Err(call.explained(status, &mut timer.journal)),
     }
 }
 
@@ -92,23 +95,6 @@ impl Call {
     /// Attempts the call until an attempt counts. Each encodes the message anew: few calls need a second
     /// one, and none has to share its bytes with it.
     async fn exchange<Req, Resp>(
-        &self,
-        message: &Req,
-        journal: Journal,
-    ) -> Result<Response<Resp>, Status>
-    where
-        Req: Message,
-        Resp: Message + Default,
-    {
-        let alarm = pin!(None);
-        let mut timer = Timer::new(self.deadline, alarm, journal);
-        match self.attempts(message, &mut timer).await {
-            Ok(response) => Ok(response),
-            Err(status) => Err(self.explained(status, &mut timer.journal)),
-        }
-    }
-
-    async fn attempts<Req, Resp>(
         &self,
         message: &Req,
         timer: &mut Timer<'_>,
