@@ -51,7 +51,8 @@
 //!
 //! A resolver is a [`resolver::Lookup`] behind [`resolver::Polling`], in a dozen lines; a policy is a
 //! [`policy::Policy`], often with [`policy::PerEndpoint`] children. Both are handed to the
-//! [`ChannelBuilder`]; there are no global registries.
+//! [`ChannelBuilder`]; there are no global registries. What a policy may go by, beside the states of its
+//! subchannels: their health, and the load that servers report with calls and out of band ([`LoadReport`]).
 //!
 //! A [`ClientInterceptor`], or a closure, is around every call. [`Payload`]s are messages without a type, for
 //! relays.
@@ -128,9 +129,9 @@ pub use call_credentials::{BearerToken, CallCredentials, CallCredentialsError, R
 pub use channel::Channel;
 pub use futures_core::Stream;
 pub use highball_core::{
-    Address, AnyMessage, Attributes, AuthInfo, Backoff, Code, ConnectivityState, Endpoint, Entry,
-    InvalidMetadata, LoadReport, MetadataMap, Network, Payload, Peer, Rejected, Response,
-    SecurityLevel, Status, WrongMessage, details, explanation,
+    Address, AnyMessage, Attributes, AuthInfo, Backoff, BadLoadReport, Code, ConnectivityState,
+    Endpoint, Entry, InvalidMetadata, LoadReport, MetadataMap, Network, Payload, Peer, Rejected,
+    Response, SecurityLevel, Status, WrongMessage, details, explanation,
 };
 #[cfg(feature = "tls")]
 pub use highball_transport::{
