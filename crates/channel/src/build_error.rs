@@ -24,7 +24,7 @@ pub enum BuildError {
         "the channel's authority is {authority:?}, but its credentials are for {server_name:?}"
     )]
     AuthorityConflict {
-        /// What [`ChannelBuilder::authority`] has set.
+        /// What [`ChannelBuilder::authority`](crate::ChannelBuilder::authority) has set.
         authority: String,
         /// What the credentials insist on.
         server_name: String,

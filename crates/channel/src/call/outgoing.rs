@@ -17,7 +17,8 @@ use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::vec;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -85,10 +86,10 @@ impl Outgoing {
             shared: Arc::clone(&shared),
             source,
             is_exhausted: false,
+            sending: None,
         };
-        // Borrowed, the pump is in the task once; moved, it would be there twice.
         let task = tokio::spawn(async move {
-            let ended = pump.run().await;
+            let ended = poll_fn(|cx| pump.poll(cx)).await;
             pump.shared.end(ended);
         });
         Self {
@@ -113,8 +114,9 @@ impl Outgoing {
                 shared: pumped,
                 source,
                 is_exhausted,
+                sending: Some(Sending::new(on.half, on.unsent)),
             };
-            let ended = pump.send_all(on.half, on.unsent).await;
+            let ended = poll_fn(|cx| pump.poll(cx)).await;
             pump.shared.end(ended);
         });
         Self {
@@ -181,12 +183,32 @@ fn remember(waker: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// The task that sends.
+/// The task that sends. Written by hand, for as a future it holds each message of a parked stream several times.
 struct Pump<S> {
     shared: Arc<Shared>,
     source: S,
     /// The source has no more messages.
     is_exhausted: bool,
+    /// `None` between one attempt and the next.
+    sending: Option<Sending>,
+}
+
+/// A stream, and what it is to be sent before the application is asked for more.
+struct Sending {
+    half: SendHalf,
+    /// The message on its way, or nothing.
+    leaving: Bytes,
+    kept: vec::IntoIter<Bytes>,
+}
+
+impl Sending {
+    fn new(half: SendHalf, kept: Vec<Bytes>) -> Self {
+        Self {
+            half,
+            leaving: Bytes::new(),
+            kept: kept.into_iter(),
+        }
+    }
 }
 
 /// What a pump that has a stream does next.
@@ -202,13 +224,32 @@ impl<S> Pump<S>
 where
     S: Stream<Item = Result<Bytes, Status>> + Unpin,
 {
-    async fn run(&mut self) -> Result<(), Status> {
-        while let Some(half) = poll_fn(|cx| self.poll_stream(cx)).await {
-            // Taken at once: it is due to this stream even if the call is committed meanwhile.
-            let kept = self.kept();
-            self.send_all(half, kept).await?;
+    /// Ready when there will be no other stream to send on, or when a request fails the call.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        loop {
+            let Some(sending) = &mut self.sending else {
+                let Some(half) = ready!(self.poll_stream(cx)) else {
+                    return Poll::Ready(Ok(()));
+                };
+                // Taken at once: it is due to this stream even if the call is committed meanwhile.
+                self.sending = Some(Sending::new(half, self.kept()));
+                continue;
+            };
+            if !sending.leaving.is_empty() {
+                // A call with a single request says so with the request, and not in a frame of its own.
+                let is_end = self.is_exhausted && sending.kept.len() == 0;
+                let sent = sending.half.poll_send(cx, &mut sending.leaving, is_end);
+                if ready!(sent).is_err() {
+                    self.sending = None;
+                }
+                continue;
+            }
+            match ready!(self.poll_next(cx))? {
+                Next::Send(message) => self.send(message),
+                Next::Leave => self.sending = None,
+                Next::Finish => self.finish(),
+            }
         }
-        Ok(())
     }
 
     /// The stream of the newest attempt; `None` when there will be no other.
@@ -224,36 +265,18 @@ where
         Poll::Pending
     }
 
-    /// Sends what was kept, then what the application has to say, until the stream takes no more or another
-    /// attempt begins.
-    async fn send_all(&mut self, mut half: SendHalf, kept: Vec<Bytes>) -> Result<(), Status> {
-        let mut kept = kept.into_iter();
-        while let Some(message) = kept.next() {
-            let is_end = kept.len() == 0 && self.is_exhausted;
-            if half.send(message, is_end).await.is_err() {
-                return Ok(());
-            }
-        }
-        drop(kept);
-        while !self.is_exhausted {
-            match poll_fn(|cx| self.poll_next(cx)).await? {
-                Next::Leave => return Ok(()),
-                Next::Finish => self.is_exhausted = true,
-                Next::Send(message) => {
-                    self.keep(&message);
-                    // A call with a single request says so with the request, and not in a frame of its own.
-                    self.is_exhausted = self.source.size_hint() == (0, Some(0));
-                    if half.send(message, self.is_exhausted).await.is_err() {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        half.finish();
-        Ok(())
-    }
-
+    /// What is sent next: what was kept, then what the application has to say.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Status>> {
+        let kept = self
+            .sending
+            .as_mut()
+            .and_then(|sending| sending.kept.next());
+        if let Some(message) = kept {
+            return Poll::Ready(Ok(Next::Send(message)));
+        }
+        if self.is_exhausted {
+            return Poll::Ready(Ok(Next::Finish));
+        }
         let mut state = self.shared.state();
         if state.next.is_some() {
             return Poll::Ready(Ok(Next::Leave));
@@ -262,9 +285,26 @@ where
             remember(&mut state.pump, cx);
         }
         drop(state);
-        Pin::new(&mut self.source)
-            .poll_next(cx)
-            .map(|message| Ok(message.transpose()?.map_or(Next::Finish, Next::Send)))
+        let Some(message) = ready!(Pin::new(&mut self.source).poll_next(cx)).transpose()? else {
+            self.is_exhausted = true;
+            return Poll::Ready(Ok(Next::Finish));
+        };
+        self.keep(&message);
+        self.is_exhausted = self.source.size_hint() == (0, Some(0));
+        Poll::Ready(Ok(Next::Send(message)))
+    }
+
+    fn send(&mut self, message: Bytes) {
+        if let Some(sending) = &mut self.sending {
+            sending.leaving = message;
+        }
+    }
+
+    /// All is said on this stream.
+    fn finish(&mut self) {
+        if let Some(mut sending) = self.sending.take() {
+            sending.half.finish();
+        }
     }
 
     /// What was sent before.
