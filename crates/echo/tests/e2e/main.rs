@@ -18,7 +18,6 @@ mod idleness;
 mod interceptors;
 mod kinds;
 mod life;
-mod logs;
 mod negative_http2;
 mod orca;
 mod picks;

@@ -1,4 +1,9 @@
-//! What a channel's life looks like to someone who reads its log.
+//! What a channel's life looks like to someone who reads its log. A program of its own: other tests would come upon
+//! the same lines on their threads, where nobody reads them, and tracing remembers that for a moment too long.
+
+#[path = "e2e/world.rs"]
+#[expect(dead_code, reason = "made for the tests of calls")]
+mod world;
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -8,7 +13,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::world::{A, World, nothing_is_left, settle, who};
+use world::{A, World, nothing_is_left, settle, who};
 
 /// Writes down target, message and fields of the events of these targets, up to DEBUG.
 #[derive(Clone, Default)]
