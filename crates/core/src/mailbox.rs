@@ -60,6 +60,19 @@ struct State<T> {
     mourner: Option<Waker>,
 }
 
+/// How many places an empty mailbox keeps: a burst leaves no room behind that only another would fill.
+const KEPT: usize = 64;
+
+impl<T> State<T> {
+    fn next(&mut self) -> Option<T> {
+        let letter = self.letters.pop_front();
+        if self.letters.is_empty() && self.letters.capacity() > KEPT {
+            self.letters = VecDeque::new();
+        }
+        letter
+    }
+}
+
 impl<T> Shared<T> {
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -121,7 +134,7 @@ impl<T> Mailbox<T> {
     pub fn recv(&mut self) -> impl Future<Output = Option<T>> + '_ {
         poll_fn(|cx| {
             let mut state = self.0.lock();
-            let next = state.letters.pop_front();
+            let next = state.next();
             if next.is_some() || state.letterboxes == 0 {
                 return Poll::Ready(next);
             }
@@ -135,7 +148,7 @@ impl<T> Mailbox<T> {
 
     /// The next letter, if there is one.
     pub fn take(&mut self) -> Option<T> {
-        self.0.lock().letters.pop_front()
+        self.0.lock().next()
     }
 
     /// All letters there are. It then holds no room for any.
@@ -277,5 +290,18 @@ mod tests {
         for thread in posting {
             thread.join().unwrap();
         }
+    }
+
+    #[test]
+    fn a_burst_leaves_no_room_behind() {
+        let (letterbox, mut mailbox) = mailbox();
+        for letter in 0..10_000 {
+            letterbox.post(letter);
+        }
+        while mailbox.take().is_some() {}
+        assert_eq!(mailbox.0.lock().letters.capacity(), 0);
+        letterbox.post(1);
+        mailbox.take();
+        assert!(mailbox.0.lock().letters.capacity() > 0, "a few stay");
     }
 }
