@@ -169,9 +169,12 @@ async fn windows_are_whole_again_when_all_is_read_or_dropped() {
         })
         .sum();
     let open = 65_535 + granted - 20 * (65_535 + 10_005);
-    // h2 gives back when that makes the window half as large again.
+    // What was granted for the first unread stream came on top of the window, and has come back with all that
+    // was dropped. A drop that kept its share would leave one window at most. h2 gives back when that makes
+    // the window half as large again.
+    let whole = 2 * 65_535;
     assert!(
-        (43_690..=2 * 65_535).contains(&open),
+        (whole * 2 / 3..=whole).contains(&open),
         "{open} bytes are open"
     );
 }
