@@ -1,15 +1,15 @@
 //! Calls to a server that fails three requests of four, with a retry policy and without.
 //!
 //! What to watch for: with the policy of the service config the application makes one call and the server sees
-//! four, each of which says how many came before it. Without, the first failure is the call's. With a policy of
-//! too few attempts the status says how many there were.
+//! four, each of which says how many came before it. An interceptor sees them, too, for it asks to. Without a
+//! policy, the first failure is the call's. With one of too few attempts the status says how many there were.
 
 #![expect(clippy::print_stdout, reason = "a demo prints")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use highball_channel::{Channel, Request};
+use highball_channel::{AttemptEvent, Channel, Method, Request};
 use highball_echo::{Echo, EchoClient, EchoRequest, EchoResponse};
 use highball_examples::{Outcome, start_here};
 use highball_server::{Response, Status};
@@ -56,6 +56,23 @@ fn retried(attempts: u32) -> String {
     )
 }
 
+/// An interceptor that tells what becomes of each attempt.
+fn tell_attempts(_: &Method, request: &mut Request<()>) -> Result<(), Status> {
+    request.observe_attempts(|attempt| {
+        let number = attempt.previous_attempts + 1;
+        move |event| match event {
+            AttemptEvent::Ended(end) => match end.outcome {
+                Ok(_) => println!("  attempt {number} ended well"),
+                Err(status) => println!("  attempt {number} ended {status}"),
+            },
+            AttemptEvent::Committed => println!("  attempt {number} is the call"),
+            // It was picked a server, it was sent, it was answered.
+            _ => (),
+        }
+    });
+    Ok(())
+}
+
 #[tokio::main]
 async fn main() -> Outcome {
     let flaky = Flaky::default();
@@ -68,12 +85,14 @@ async fn main() -> Outcome {
         let channel = Channel::builder(format!("passthrough:///{}", server.address))
             .insecure()
             .default_service_config(config)
+            .interceptor(tell_attempts)
             .build()?;
         let message = "hello".to_owned();
         let request = Request::new(EchoRequest { message });
+        println!("{name}:");
         match EchoClient::new(channel).unary_echo(request).await {
-            Ok(reply) => println!("{name}: {}", reply.message().message),
-            Err(status) => println!("{name}: {status}"),
+            Ok(reply) => println!("  {}", reply.message().message),
+            Err(status) => println!("  {status}"),
         }
         println!(
             "  attempts before, as the server was told: {}",

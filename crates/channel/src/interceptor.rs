@@ -28,9 +28,10 @@ pub type MessageStream = Pin<Box<dyn Stream<Item = AnyMessage> + Send>>;
 /// - [`unary`](Self::unary) is around the calls with one request message and one response message.
 /// - [`streaming`](Self::streaming) is around all others, also those with a stream in one direction only.
 ///
-/// Interceptors see calls, not the attempts at them: retries by policy, call credentials and the waiting for
-/// a connection are further in. Which attempts there were at a call that has failed is in its
-/// [`explanation`](Status::explanation). They run in the task of whoever makes the call, several at a time. The time
+/// Interceptors are around calls, not around the attempts at them: retries by policy, call credentials and the
+/// waiting for a connection are further in. One that wants to hear of the attempts asks for it:
+/// [`Request::observe_attempts`]. Which there were at a call that has failed is in its
+/// [`explanation`](Status::explanation) as well. They run in the task of whoever makes the call, several at a time. The time
 /// they take counts for the call's time-out; what still runs when it is over is dropped, as it is when the
 /// application drops the call.
 ///

@@ -54,7 +54,8 @@
 //! [`ChannelBuilder`]; there are no global registries. What a policy may go by, beside the states of its
 //! subchannels: their health, and the load that servers report with calls and out of band ([`LoadReport`]).
 //!
-//! A [`ClientInterceptor`], or a closure, is around every call. [`Payload`]s are messages without a type, for
+//! A [`ClientInterceptor`], or a closure, is around every call, and hears of the attempts at it if it
+//! [asks](Request::observe_attempts). [`Payload`]s are messages without a type, for
 //! relays.
 //!
 //! # Reading it
@@ -124,7 +125,10 @@ mod interceptor;
 
 pub use build_error::BuildError;
 pub use builder::ChannelBuilder;
-pub use call::{AnyStreaming, CallOptions, Method, Request, ResponseListener, Streaming};
+pub use call::{
+    AnyStreaming, AttemptEnd, AttemptEvent, AttemptInfo, CallOptions, Method, Pushback, Request,
+    ResponseListener, Streaming,
+};
 pub use call_credentials::{BearerToken, CallCredentials, CallCredentialsError, RequestInfo};
 pub use channel::Channel;
 pub use futures_core::Stream;

@@ -1,5 +1,6 @@
 //! One attempt at a call: a picked connection and a stream on it.
 
+use std::mem;
 use std::pin::pin;
 
 use highball_balancer::{CallInfo, Done, Outcome};
@@ -9,8 +10,9 @@ use highball_transport::client::{
     Connection, Ended, OpenError, Processed, RecvHalf, RequestHead, Slot,
 };
 
+use super::observed::Observed;
 use super::retry::Retrying;
-use super::{Call, Deadline, Journal, Timer};
+use super::{AttemptInfo, Call, Deadline, Journal, Timer};
 use crate::call_credentials::RequestInfo;
 use crate::picker_slot::Picked;
 
@@ -22,9 +24,13 @@ pub(super) struct Attempt {
     pub(super) finish: Finish,
 }
 
-/// Tells the picker's completion hook how the attempt ended. Dropped, it says that the call was dropped.
+/// Tells the picker's completion hook, and those who watch the attempt, how it ended. Dropped, it says that the
+/// attempt was.
 #[derive(Debug)]
-pub(super) struct Finish(Option<Done>);
+pub(super) struct Finish {
+    done: Option<Done>,
+    pub(super) observed: Observed,
+}
 
 /// Why an attempt did not come as far as a stream.
 #[derive(Debug)]
@@ -58,21 +64,28 @@ impl Call {
         mut open: impl Open<S>,
     ) -> Result<(S, Attempt), Status> {
         loop {
-            let previous = retrying.previous_attempts();
-            match self.attempt_once(previous, timer, &mut open).await {
+            let attempt = retrying.attempt();
+            let mut observed = self.observers.begin(attempt);
+            let opening = self.attempt_once(attempt, &mut observed, timer, &mut open);
+            match opening.await {
                 Ok(opened) => return Ok(opened),
-                Err(Unopened::Over(status)) => return Err(status),
+                Err(Unopened::Over(status)) => {
+                    observed.failed(&status, Seen::No);
+                    return Err(status);
+                }
                 Err(Unopened::Failed(status)) => {
+                    observed.failed(&status, Seen::No);
                     Box::pin(self.again(retrying.failed(status), timer)).await?;
                 }
             }
         }
     }
 
-    /// Opens a stream, after `previous` attempts that failed.
+    /// Opens a stream for one attempt. Who watches it goes with the stream.
     pub(super) async fn attempt_once<S>(
         &self,
-        previous: u32,
+        attempt: AttemptInfo,
+        observed: &mut Observed,
         timer: &mut Timer<'_>,
         open: &mut impl Open<S>,
     ) -> Result<(S, Attempt), Unopened> {
@@ -80,15 +93,18 @@ impl Call {
         let pickers = self.channel.slot();
         loop {
             let mut picked = pickers.pick(&info, self.wait_for_ready, timer).await?;
+            observed.picked(picked.connection.peer());
             if let Some((slot, credentials)) = self.admission(&mut picked, timer).await? {
                 let metadata = picked.metadata.as_deref();
                 let head = self.head(&picked.connection, credentials, metadata);
                 let mut head = head.map_err(|status| over(status, &picked.connection, timer))?;
                 head.timeout = timer.remaining();
-                head.previous_attempts = previous;
-                let finish = Finish(picked.done.take());
+                head.previous_attempts = attempt.previous_attempts;
+                let mut finish = Finish::hook(picked.done.take());
                 match open(&picked.connection, slot, head) {
                     Ok((send, receive)) => {
+                        finish.observed = mem::take(observed);
+                        finish.observed.sent();
                         let connection = picked.connection;
                         let attempt = Attempt {
                             receive,
@@ -126,7 +142,7 @@ impl Call {
                 Ok(metadata) => Some(metadata),
                 Err(status) => {
                     timer.unopened(Some(connection.address()), &status);
-                    let finish = Finish(picked.done.take());
+                    let finish = Finish::hook(picked.done.take());
                     return Err(finish.unopened(status));
                 }
             },
@@ -233,7 +249,9 @@ impl Attempt {
             true => Reached::Answer,
             false => Reached::Stream,
         };
-        self.finish.failed(status, reached);
+        let mut finish = self.finish;
+        mem::take(&mut finish.observed).failed(status, seen);
+        finish.failed(status, reached);
     }
 }
 
@@ -246,9 +264,15 @@ enum Reached {
 }
 
 impl Finish {
+    fn hook(done: Option<Done>) -> Self {
+        let observed = Observed::default();
+        Self { done, observed }
+    }
+
     /// The attempt ended well.
     pub(super) fn succeeded(self, trailers: &MetadataMap) {
-        let Some(done) = self.0 else { return };
+        self.observed.succeeded(trailers);
+        let Some(done) = self.done else { return };
         let mut outcome = Outcome::ended(Ok(())).with_trailers(trailers.clone());
         (outcome.bytes_sent, outcome.bytes_received) = (true, true);
         done.fire(outcome);
@@ -261,7 +285,7 @@ impl Finish {
     }
 
     fn failed(self, status: &Status, reached: Reached) {
-        let Some(done) = self.0 else { return };
+        let Some(done) = self.done else { return };
         let outcome = Outcome::ended(Err(status.clone()));
         let mut outcome = outcome.with_trailers(status.metadata().clone());
         outcome.bytes_sent = reached != Reached::Nothing;

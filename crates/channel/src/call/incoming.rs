@@ -195,6 +195,9 @@ impl Incoming {
         match step {
             Poll::Ready(Ok(Step::Headers(headers))) => {
                 self.outgoing.commit();
+                if let State::Open(attempt) = &mut self.state {
+                    attempt.finish.observed.answered(headers.as_ref());
+                }
                 self.headers = Some(headers.unwrap_or_default());
                 Poll::Ready(Ok(None))
             }
@@ -239,10 +242,16 @@ impl Incoming {
 
     /// The request may have failed the call: a message too large, a stream that panicked.
     fn check_request(&mut self, cx: &mut Context<'_>) -> Result<(), Status> {
-        match self.outgoing.poll_failure(cx) {
-            Some(status) => Err(self.end(status, Processed::MaybeProcessed)),
-            None => Ok(()),
+        if let Some(status) = self.outgoing.poll_failure(cx) {
+            return Err(self.end(status, Processed::MaybeProcessed));
         }
+        if let State::Open(attempt) = &mut self.state
+            && attempt.finish.observed.awaits_commitment()
+            && self.outgoing.is_committed()
+        {
+            attempt.finish.observed.committed();
+        }
+        Ok(())
     }
 
     /// Ready only when the request has failed the call, or when the deadline passes.

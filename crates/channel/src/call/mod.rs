@@ -17,6 +17,7 @@
 
 mod any_streaming;
 mod attempt;
+mod attempt_event;
 mod codec;
 mod deadline;
 mod explain;
@@ -25,6 +26,7 @@ mod incoming;
 mod intercepted;
 mod journal;
 mod method;
+mod observed;
 mod outgoing;
 mod replay;
 mod request;
@@ -33,6 +35,7 @@ mod streaming;
 mod unary;
 mod violation;
 
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,10 +50,12 @@ use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
 use crate::service_config::{HedgingPolicy, MethodConfig, MethodConfigs, RetryPolicy};
 use codec::Framing;
+use observed::Observers;
 use retry::{Retrying, Verdict};
 
 pub use any_streaming::{AnyStreaming, ResponseListener};
 pub(crate) use attempt::Unopened;
+pub use attempt_event::{AttemptEnd, AttemptEvent, AttemptInfo, Pushback};
 pub(crate) use deadline::{Deadline, Timer};
 pub(crate) use intercepted::InterceptedCall;
 pub(crate) use journal::Journal;
@@ -72,6 +77,8 @@ pub(crate) struct Call {
     authority: Option<Authority>,
     /// The call's own, beside those of the channel.
     credentials: Option<AnyCallCredentials>,
+    /// Those who watch its attempts.
+    observers: Observers,
     wait_for_ready: bool,
     deadline: Deadline,
     framing: Framing,
@@ -207,6 +214,7 @@ impl Begun {
                 }
             },
             credentials: options.credentials.take(),
+            observers: mem::take(&mut options.observers),
             wait_for_ready: options
                 .wait_for_ready
                 .or(config.wait_for_ready)

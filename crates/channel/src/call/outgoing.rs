@@ -156,6 +156,11 @@ impl Outgoing {
         }
     }
 
+    /// Whether there will be no other attempt.
+    pub(super) fn is_committed(&self) -> bool {
+        self.shared.state().replay.is_none()
+    }
+
     /// There will be no other attempt.
     pub(super) fn commit(&mut self) {
         let mut state = self.shared.state();
@@ -322,12 +327,16 @@ where
         let Some(replay) = &mut state.replay else {
             return;
         };
-        if !replay.keep(message) {
-            match is_awaited {
-                true => replay.keep_beyond_the_limit(message),
-                false => state.replay = None,
-            }
+        if replay.keep(message) {
+            return;
         }
+        if is_awaited {
+            return replay.keep_beyond_the_limit(message);
+        }
+        state.replay = None;
+        let owner = state.owner.take();
+        drop(state);
+        owner.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -6,6 +6,8 @@ use highball_core::{InvalidMetadata, MetadataMap};
 
 use highball_transport::{Compression, CompressionSwitch, Compressions};
 
+use super::observed::Observers;
+use super::{AttemptEvent, AttemptInfo};
 use crate::call_credentials::{AnyCallCredentials, CallCredentials};
 
 /// What holds for one call, where it differs from its method's config and the channel's defaults.
@@ -38,6 +40,8 @@ pub struct CallOptions {
     pub max_replay_bytes: Option<usize>,
     /// Set by [`Request::with_credentials`].
     pub(crate) credentials: Option<AnyCallCredentials>,
+    /// Set by [`Request::observe_attempts`].
+    pub(super) observers: Observers,
 }
 
 /// A request: a message, or a stream of messages, with metadata and options.
@@ -95,6 +99,45 @@ impl<T> Request<T> {
     pub fn with_credentials(mut self, credentials: impl CallCredentials) -> Self {
         self.options.credentials = Some(AnyCallCredentials::new(credentials));
         self
+    }
+
+    /// Watches the attempts at the call, all of them: retries, transparent ones, and those that race. `observer` is
+    /// called as each begins, and what it returns with each [event](AttemptEvent) in the life of that attempt.
+    ///
+    /// For an application, or for an [interceptor](crate::ClientInterceptor), which sees no attempts otherwise.
+    /// Several may watch, each of them all attempts. They are called where the attempt is being made, which may be
+    /// a task of the channel's own, and must not block. What becomes of a streaming call is found out when the
+    /// application reads. Who panics hears of nothing more.
+    ///
+    /// ```
+    /// use highball_channel::{AttemptEvent, Method, Request, Status};
+    ///
+    /// /// An interceptor that tells what goes wrong below it.
+    /// fn watch(method: &Method, request: &mut Request<()>) -> Result<(), Status> {
+    ///     let path = method.path();
+    ///     request.observe_attempts(move |attempt| {
+    ///         let number = attempt.previous_attempts + 1;
+    ///         let mut server = None;
+    ///         move |event| match event {
+    ///             AttemptEvent::Picked(peer) => server = Some(peer),
+    ///             AttemptEvent::Ended(end) => {
+    ///                 if let Err(status) = end.outcome {
+    ///                     println!("{path}: attempt {number} failed at {server:?}: {status}");
+    ///                 }
+    ///             }
+    ///             _ => (),
+    ///         }
+    ///     });
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn observe_attempts<L>(
+        &mut self,
+        observer: impl Fn(AttemptInfo) -> L + Send + Sync + 'static,
+    ) where
+        L: FnMut(AttemptEvent) + Send + 'static,
+    {
+        self.options.observers.add(observer);
     }
 
     /// Adds one value of metadata. Refuses what [`MetadataMap::append`] refuses.

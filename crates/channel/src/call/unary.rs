@@ -13,6 +13,7 @@ use prost::Message;
 use tokio::time::Instant;
 
 use super::attempt::{receiving_from, status_of};
+use super::observed::Observed;
 use super::streaming::hedged_unary;
 use super::violation::Violation;
 use super::{Attempts, Call, Deadline, Journal, Method, Request, Timer, codec, intercepted};
@@ -126,7 +127,8 @@ impl Call {
                         let _ = send.send(framed, true).await;
                     }
                 });
-                let reply = pin!(reply(&mut attempt.receive));
+                let observed = &mut attempt.finish.observed;
+                let reply = pin!(reply(&mut attempt.receive, observed));
                 let exchange = pin!(alongside(sending, reply, &mut sent));
                 let receiving = || receiving_from(&attempt.connection);
                 timer.limit(exchange, receiving).await
@@ -185,8 +187,9 @@ impl Sent {
 }
 
 /// Receives exactly one message and the status. A status that is not OK wins over a message.
-async fn reply(receive: &mut RecvHalf) -> Result<Reply, Failure> {
+async fn reply(receive: &mut RecvHalf, observed: &mut Observed) -> Result<Reply, Failure> {
     let metadata = receive.headers().await.map_err(Failure::Unanswered)?;
+    observed.answered(metadata.as_ref());
     let payload = receive.message().await?.ok_or(Violation::NoResponse)?;
     if receive.end().await?.is_some() {
         return Err(Violation::SecondResponse.into());

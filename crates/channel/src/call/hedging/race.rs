@@ -18,7 +18,7 @@ use super::racer::{Event, Racer};
 use super::schedule::{Schedule, Verdict};
 use crate::call::attempt::{Attempt, Unopened, status_of};
 use crate::call::replay::Replay;
-use crate::call::{Call, Journal, deadline};
+use crate::call::{AttemptInfo, Call, Journal, deadline};
 
 /// Attempts at a call that are out, what each of them is to be sent, and when the next begins.
 pub(super) struct Race {
@@ -113,8 +113,17 @@ impl Race {
     /// Begins the attempts that are due at this time.
     fn begin_due(&mut self, now: Instant) {
         while let Some(previous) = self.schedule.send_due(now) {
-            self.racers.push(Racer::begin(self.call.clone(), previous));
+            self.begin(previous, false);
         }
+    }
+
+    fn begin(&mut self, previous_attempts: u32, is_transparent_retry: bool) {
+        let attempt = AttemptInfo {
+            previous_attempts,
+            is_transparent_retry,
+            is_hedged: true,
+        };
+        self.racers.push(Racer::begin(self.call.clone(), attempt));
     }
 
     fn poll_alarm(&mut self, next: Instant, cx: &mut Context<'_>) -> Poll<()> {
@@ -218,7 +227,11 @@ impl Race {
         self.racers.clear();
         let stream = winner.into_stream().ok_or_else(super::no_outcome)?;
         let unsent = stream.unsent(self.kept.messages());
-        let (half, attempt) = (stream.half, stream.attempt);
+        let (half, mut attempt) = (stream.half, stream.attempt);
+        match &headers {
+            Some(_) => attempt.finish.observed.answered(headers.as_ref()),
+            None => attempt.finish.observed.committed(),
+        }
         Ok((Won { attempt, headers }, SendOn { half, unsent }))
     }
 
@@ -240,14 +253,14 @@ impl Race {
     fn ended(&mut self, racer: Racer, ended: Ended) -> Result<(), Status> {
         let processed = ended.processed;
         let status = status_of(ended, self.call.deadline);
-        let previous = racer.previous;
+        let previous = racer.info.previous_attempts;
         if let Some(stream) = racer.into_stream() {
             let (deadline, journal) = (self.call.deadline, &mut self.journal);
             stream.attempt.failed(&status, processed, deadline, journal);
         }
         let verdict = self.schedule.ended(&status, processed, Instant::now());
         if verdict == Verdict::Transparent {
-            self.racers.push(Racer::begin(self.call.clone(), previous));
+            self.begin(previous, true);
         }
         self.judged(verdict, status)
     }

@@ -7,15 +7,15 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use highball_core::MetadataMap;
+use highball_core::explanation::Seen;
 use highball_transport::client::{Connection, Ended, SendHalf};
 
 use crate::call::attempt::{Attempt, Unopened};
-use crate::call::{Call, Journal, Timer};
+use crate::call::{AttemptInfo, Call, Journal, Timer};
 
 /// An attempt that has not been answered. Dropping it cancels it: RST_STREAM(CANCEL).
 pub(super) struct Racer {
-    /// How many attempts came before it.
-    pub(super) previous: u32,
+    pub(super) info: AttemptInfo,
     state: State,
 }
 
@@ -50,18 +50,25 @@ pub(super) enum Event {
 }
 
 impl Racer {
-    /// Begins an attempt at `call` after `previous` others.
-    pub(super) fn begin(call: Arc<Call>, previous: u32) -> Self {
+    /// Begins an attempt at `call`.
+    pub(super) fn begin(call: Arc<Call>, info: AttemptInfo) -> Self {
+        let mut observed = call.observers.begin(info);
         let opening = Box::pin(async move {
             let alarm = pin!(None);
             let journal = Journal::default();
             let mut timer = Timer::new(call.deadline.after_waiting(), alarm, journal);
             let mut open = Connection::open;
-            let opened = call.attempt_once(previous, &mut timer, &mut open).await;
-            opened.map_err(|unopened| (unopened, timer.journal))
+            let opening = call.attempt_once(info, &mut observed, &mut timer, &mut open);
+            let unopened = match opening.await {
+                Ok(opened) => return Ok(opened),
+                Err(unopened) => unopened,
+            };
+            let (Unopened::Failed(status) | Unopened::Over(status)) = &unopened;
+            observed.failed(status, Seen::No);
+            Err((unopened, timer.journal))
         });
         Self {
-            previous,
+            info,
             state: State::Opening(opening),
         }
     }

@@ -19,7 +19,8 @@ use highball_core::Status;
 use highball_transport::client::Processed;
 use tokio::time::Instant;
 
-use crate::call::retry::{Pushback, Throttle};
+use crate::call::Pushback;
+use crate::call::retry::Throttle;
 use crate::service_config::HedgingPolicy;
 
 /// The attempts at a hedged call: those that were sent, and when the next is due.

@@ -26,14 +26,16 @@ use std::time::Duration;
 use highball_core::{Backoff, Status};
 use highball_transport::client::Processed;
 
+use super::{AttemptInfo, Pushback};
 use crate::service_config::RetryPolicy;
-pub(super) use pushback::Pushback;
 pub(crate) use throttle::Throttle;
 
 /// The attempts at a call so far, and what may come of another failure.
 #[derive(Debug, Default)]
 pub(super) struct Retrying {
     refused_once: bool,
+    /// Whether the attempt is made in place of one that no server has worked on.
+    is_transparent: bool,
     /// What most calls do not have, and do not pay for.
     policy: Option<Box<Counted>>,
 }
@@ -75,13 +77,22 @@ impl Retrying {
             backed_off: 0,
         };
         Self {
-            refused_once: false,
             policy: Some(Box::new(counted)),
+            ..Self::default()
+        }
+    }
+
+    /// Which attempt this one is.
+    pub(super) fn attempt(&self) -> AttemptInfo {
+        AttemptInfo {
+            previous_attempts: self.previous_attempts(),
+            is_transparent_retry: self.is_transparent,
+            is_hedged: false,
         }
     }
 
     /// How many attempts there were before this one, as `grpc-previous-rpc-attempts` tells the server.
-    pub(super) fn previous_attempts(&self) -> u32 {
+    fn previous_attempts(&self) -> u32 {
         self.policy
             .as_ref()
             .map_or(0, |counted| counted.previous_attempts)
@@ -96,11 +107,13 @@ impl Retrying {
             Processed::Unprocessed | Processed::MaybeProcessed => return self.failed(status),
         }
         tracing::debug!(target: "channel", %status, ?processed, "transparent retry");
+        self.is_transparent = true;
         Verdict::Again(Duration::ZERO)
     }
 
     /// An attempt has failed, with a stream or, where the picker has none to give, without.
     pub(super) fn failed(&mut self, status: Status) -> Verdict {
+        self.is_transparent = false;
         match &mut self.policy {
             Some(counted) => counted.failed(status),
             None => Verdict::Over(status),

@@ -4,19 +4,10 @@ use std::time::Duration;
 
 use highball_core::MetadataMap;
 
+use crate::call::Pushback;
+
 /// The trailer.
 const KEY: &str = "grpc-retry-pushback-ms";
-
-/// What a server says about another attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::call) enum Pushback {
-    /// Nothing: the policy decides.
-    Silent,
-    /// After this time, instead of the policy's delay.
-    After(Duration),
-    /// Not at all: a negative number, or anything that is not one number.
-    Never,
-}
 
 impl Pushback {
     /// What the trailers of a failed attempt say.

@@ -1,6 +1,6 @@
 //! Attempts at a call that race (gRFC A6): when each is sent, which one counts, and what becomes of the others.
 
-mod servers;
+pub(crate) mod servers;
 mod streams;
 
 use std::collections::BTreeSet;

@@ -10,30 +10,30 @@ use tokio::time::{Instant, sleep};
 
 use crate::world::{A, B, World, nothing_is_left, settle};
 
-pub(super) const C: &str = "c:3";
+pub(crate) const C: &str = "c:3";
 const PREVIOUS: &str = "grpc-previous-rpc-attempts";
 
 /// Milliseconds that are longer than any test.
-pub(super) const NEVER: u64 = 36_000_000;
+pub(crate) const NEVER: u64 = 36_000_000;
 
 /// How the attempt with an index is answered: after so many milliseconds, with this.
 type Answers = Arc<dyn Fn(usize) -> (u64, Result<(), Status>) + Send + Sync>;
 
 /// What the servers have seen of an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Seen {
-    pub(super) server: String,
-    pub(super) previous: Option<String>,
-    pub(super) messages: Vec<String>,
+pub(crate) struct Seen {
+    pub(crate) server: String,
+    pub(crate) previous: Option<String>,
+    pub(crate) messages: Vec<String>,
     /// Milliseconds after the rig was set up.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     /// When its handler was dropped before it had answered.
-    pub(super) cancelled: Option<u64>,
+    pub(crate) cancelled: Option<u64>,
 }
 
 /// What all servers have seen, in order.
 #[derive(Clone)]
-pub(super) struct Log(Arc<Mutex<(Instant, Vec<Seen>)>>);
+pub(crate) struct Log(Arc<Mutex<(Instant, Vec<Seen>)>>);
 
 impl Log {
     fn change<T>(&self, change: impl FnOnce(u64, &mut Vec<Seen>) -> T) -> T {
@@ -46,23 +46,23 @@ impl Log {
         self.0.lock().expect("no test panics with it").0 = Instant::now();
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.change(|_, seen| seen.clone())
     }
 
     /// When each attempt came.
-    pub(super) fn times(&self) -> Vec<u64> {
+    pub(crate) fn times(&self) -> Vec<u64> {
         self.seen().iter().map(|seen| seen.at).collect()
     }
 
     /// What each attempt said of those before it.
-    pub(super) fn previous(&self) -> Vec<String> {
+    pub(crate) fn previous(&self) -> Vec<String> {
         let said = |seen: Seen| seen.previous.unwrap_or_else(|| "-".to_owned());
         self.seen().into_iter().map(said).collect()
     }
 
     /// Which attempts were cancelled, and when.
-    pub(super) fn cancelled(&self) -> Vec<Option<u64>> {
+    pub(crate) fn cancelled(&self) -> Vec<Option<u64>> {
         self.seen().iter().map(|seen| seen.cancelled).collect()
     }
 }
@@ -157,31 +157,31 @@ impl Echo for Paced {
 }
 
 /// The part of a service config that hedges all methods.
-pub(super) fn policy(attempts: u32, delay: &str, non_fatal: &str) -> String {
+pub(crate) fn policy(attempts: u32, delay: &str, non_fatal: &str) -> String {
     format!(
         r#""methodConfig":[{{"name":[{{}}],"hedgingPolicy":{{"maxAttempts":{attempts},
            "hedgingDelay":"{delay}","nonFatalStatusCodes":[{non_fatal}]}}}}]"#
     )
 }
 
-pub(super) const UNAVAILABLE: &str = r#""UNAVAILABLE""#;
+pub(crate) const UNAVAILABLE: &str = r#""UNAVAILABLE""#;
 
 /// Three servers, and a channel that goes to each in turn.
-pub(super) struct Rig {
-    pub(super) world: World,
-    pub(super) channel: Channel,
-    pub(super) log: Log,
+pub(crate) struct Rig {
+    pub(crate) world: World,
+    pub(crate) channel: Channel,
+    pub(crate) log: Log,
 }
 
 impl Rig {
-    pub(super) async fn new(
+    pub(crate) async fn new(
         policy: &str,
         answers: impl Fn(usize) -> (u64, Result<(), Status>) + Send + Sync + 'static,
     ) -> Self {
         Self::with(policy, answers, |builder| builder).await
     }
 
-    pub(super) async fn with(
+    pub(crate) async fn with(
         policy: &str,
         answers: impl Fn(usize) -> (u64, Result<(), Status>) + Send + Sync + 'static,
         choices: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
@@ -194,7 +194,7 @@ impl Rig {
     }
 
     /// All servers are connected to, and the clock of the log is at zero.
-    pub(super) async fn settled(world: World, channel: Channel, log: Log) -> Self {
+    pub(crate) async fn settled(world: World, channel: Channel, log: Log) -> Self {
         let ready = channel.wait_ready(Duration::from_secs(5)).await;
         ready.expect("the servers run");
         settle().await;
@@ -206,13 +206,13 @@ impl Rig {
         }
     }
 
-    pub(super) async fn end(self) {
+    pub(crate) async fn end(self) {
         nothing_is_left(self.world, self.channel).await;
     }
 }
 
 /// Three servers with one log.
-pub(super) fn servers(
+pub(crate) fn servers(
     answers: impl Fn(usize) -> (u64, Result<(), Status>) + Send + Sync + 'static,
 ) -> (World, Log) {
     let log = Log(Arc::new(Mutex::new((Instant::now(), Vec::new()))));

@@ -1,5 +1,6 @@
 //! What applications put around their calls, at both ends.
 
+mod attempts;
 mod client;
 mod server;
 
