@@ -116,7 +116,9 @@ impl ChannelBuilder {
         self
     }
 
-    /// Gives every call these credentials as well: see [`CallCredentials`].
+    /// Gives every call these credentials as well: see [`CallCredentials`]. The calls that the channel makes
+    /// itself, to ask servers for their health (gRFC A17) and their load, get them too; a server that cannot be asked
+    /// for want of them is in bad health.
     pub fn call_credentials(mut self, credentials: impl CallCredentials) -> Self {
         let credentials = AnyCallCredentials::new(credentials);
         self.calls.credentials.push(credentials);
@@ -321,6 +323,7 @@ impl ChannelBuilder {
                 backoff: self.backoff,
                 min_connect_timeout: self.min_connect_timeout,
             }),
+            call_credentials: calls.credentials.clone(),
             configs: Configs::new(self.policies, default, self.use_resolved_config),
             idle_timeout: self.idle_timeout,
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),

@@ -26,12 +26,15 @@ use tokio::task::AbortHandle;
 use super::newest::Newest;
 use super::own_stream::{News, OwnStream};
 use super::{Message, Period};
+use crate::call_credentials::AnyCallCredentials;
 
 /// The checks that run. Dropping this ends them.
 #[derive(Debug)]
 pub(super) struct HealthChecks {
     period: Period,
     messages: Letterbox<Message>,
+    /// The channel's call credentials.
+    credentials: Vec<AnyCallCredentials>,
     watched: HashMap<SubchannelId, Watch>,
     /// The number of the next watch.
     next: u64,
@@ -56,10 +59,15 @@ impl Drop for Watch {
 }
 
 impl HealthChecks {
-    pub(super) fn new(period: Period, messages: Letterbox<Message>) -> Self {
+    pub(super) fn new(
+        period: Period,
+        messages: Letterbox<Message>,
+        credentials: Vec<AnyCallCredentials>,
+    ) -> Self {
         Self {
             period,
             messages,
+            credentials,
             watched: HashMap::new(),
             next: 0,
         }
@@ -84,6 +92,7 @@ impl HealthChecks {
                 let address = connection.address().clone();
                 let check = OwnStream {
                     connection,
+                    credentials: self.credentials.clone(),
                     path: "/grpc.health.v1.Health/Watch",
                     request: HealthRequest {
                         service: service.to_owned(),
@@ -207,7 +216,7 @@ mod tests {
     #[test]
     fn of_many_reports_one_message_and_the_newest_state_are_left() {
         let (messages, mut inbox) = highball_core::mailbox();
-        let mut checks = HealthChecks::new(1, messages.clone());
+        let mut checks = HealthChecks::new(1, messages.clone(), Vec::new());
         let (id, newest) = (SubchannelId(7), Arc::<Newest<HealthState>>::default());
         let watch = Watch {
             number: 3,

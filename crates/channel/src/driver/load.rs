@@ -25,12 +25,15 @@ use tokio::task::AbortHandle;
 use super::newest::Newest;
 use super::own_stream::{News, OwnStream};
 use super::{Message, Period};
+use crate::call_credentials::AnyCallCredentials;
 
 /// Whose load is watched, and the calls that tell. Dropping this ends them.
 #[derive(Debug)]
 pub(super) struct LoadReports {
     period: Period,
     messages: Letterbox<Message>,
+    /// The channel's call credentials.
+    credentials: Vec<AnyCallCredentials>,
     watched: HashMap<SubchannelId, Watched>,
     /// The number of the next call.
     next: u64,
@@ -68,10 +71,15 @@ impl Drop for Reporting {
 }
 
 impl LoadReports {
-    pub(super) fn new(period: Period, messages: Letterbox<Message>) -> Self {
+    pub(super) fn new(
+        period: Period,
+        messages: Letterbox<Message>,
+        credentials: Vec<AnyCallCredentials>,
+    ) -> Self {
         Self {
             period,
             messages,
+            credentials,
             watched: HashMap::new(),
             next: 0,
         }
@@ -173,6 +181,7 @@ impl LoadReports {
         let address = connection.address().clone();
         let stream = OwnStream {
             connection,
+            credentials: self.credentials.clone(),
             path: "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics",
             request: OrcaLoadReportRequest {
                 report_interval: Some(interval.into()),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::resolving::Resolving;
 use super::turn::Active;
 use super::{Configs, Message, Period, Shared, States, closing};
+use crate::call_credentials::AnyCallCredentials;
 use crate::picker_slot::Generation;
 
 /// What a channel is made from.
@@ -20,6 +21,8 @@ pub(crate) struct Setup {
     pub(crate) factory: Arc<dyn ResolverFactory>,
     pub(crate) resolver_options: ResolverOptions,
     pub(crate) subchannels: Arc<highball_subchannel::Options>,
+    /// For the calls that the channel makes itself.
+    pub(crate) call_credentials: Vec<AnyCallCredentials>,
     pub(crate) configs: Configs,
     pub(crate) idle_timeout: Option<Duration>,
     /// Makes shuffles, rotations and jitter repeatable.

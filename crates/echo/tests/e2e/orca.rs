@@ -10,7 +10,9 @@ use highball_channel::policy::{
     SubchannelId, SubchannelState, Update, pick_first,
 };
 use highball_channel::resolver::Resolution;
-use highball_channel::{Attributes, Channel, LoadReport, MetadataMap, Rejected, Status};
+use highball_channel::{
+    Attributes, Channel, ChannelBuilder, LoadReport, MetadataMap, Rejected, Status,
+};
 use highball_echo::{EchoServer, EchoWithAddress};
 use highball_server::orca::v3::OrcaLoadReportRequest;
 use highball_server::orca::v3::open_rca_service_server::{OpenRcaService, OpenRcaServiceServer};
@@ -19,6 +21,7 @@ use highball_server::{IncomingCall, Request, Response, ResponseStream, Server, S
 use tokio::time::Instant;
 
 use crate::hooked::{TURN, hook, hooked, unhook};
+use crate::own_calls::{Name, check_name};
 use crate::world::{A, World, nothing_is_left, settle, who};
 
 /// What a test wants of the policy under test, and what that hears. It comes with the endpoints.
@@ -133,9 +136,17 @@ impl Rig {
     }
 
     async fn with(server: Server, intervals: &[u64]) -> Self {
+        Self::choosing(server, intervals, |builder| builder).await
+    }
+
+    async fn choosing(
+        server: Server,
+        intervals: &[u64],
+        choices: impl FnOnce(ChannelBuilder) -> ChannelBuilder,
+    ) -> Self {
         let mut world = World::new();
         world.start_with(A, server);
-        let builder = world.builder().policy::<Listening>();
+        let builder = choices(world.builder().policy::<Listening>());
         let json = r#"{"loadBalancingConfig":[{"listening":{}}]}"#;
         let channel = builder.default_service_config(json).build();
         let rig = Self {
@@ -252,6 +263,19 @@ async fn a_policy_hears_what_a_server_sets_and_unsets_out_of_band() {
         tokio::time::sleep(Duration::from_secs(40)).await;
         assert_eq!(rig.heard(), [(40, eps.unwrap_or(0.0))]);
     }
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_call_for_reports_carries_the_call_credentials_of_the_channel() {
+    let metrics = ServerMetrics::new();
+    let reports = OrcaService::new(metrics.clone());
+    metrics.set_eps(1.0);
+    let server = Server::builder().interceptor(check_name);
+    let server = server.add_service(echo()).add_service(reports).build();
+    let named = |builder: ChannelBuilder| builder.call_credentials(Name::default());
+    let rig = Rig::choosing(server, &[40], named).await;
+    assert_eq!(rig.heard(), [(40, 1.0)]);
     rig.end().await;
 }
 
