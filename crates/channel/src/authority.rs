@@ -19,6 +19,22 @@ pub(crate) fn authority(
     Ok(authority.unwrap_or_else(|_| Authority::from_static("localhost")))
 }
 
+/// What the user has set, or what the user's credentials insist on.
+pub(crate) fn chosen_authority(
+    authority: Option<String>,
+    server_name: Option<&str>,
+) -> Result<Option<String>, BuildError> {
+    match (authority, server_name.map(str::to_owned)) {
+        (Some(authority), Some(server_name)) if authority != server_name => {
+            Err(BuildError::AuthorityConflict {
+                authority,
+                server_name,
+            })
+        }
+        (authority, server_name) => Ok(authority.or(server_name)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use highball_resolver::ResolverRegistry;

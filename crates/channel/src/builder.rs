@@ -11,7 +11,7 @@ use highball_transport::client::{ClientOptions, Keepalive};
 use highball_transport::{ChannelCredentials, Compression, Connector, SystemConnector};
 
 use crate::activity::Activity;
-use crate::authority::authority;
+use crate::authority::{authority, chosen_authority};
 use crate::build_error::BuildError;
 use crate::call_credentials::{AnyCallCredentials, CallCredentials};
 use crate::channel::{CallDefaults, Channel, Handle};
@@ -26,6 +26,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The least time an attempt to connect is given.
 const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many connections a subchannel has at most, whatever the service config says.
+const MAX_CONNECTIONS_PER_SUBCHANNEL: usize = 10;
 
 /// How many attempts a call makes at most, whatever its policy says.
 const MAX_CALL_ATTEMPTS: u32 = 5;
@@ -70,6 +73,7 @@ pub struct ChannelBuilder {
     client: ClientOptions,
     backoff: Backoff,
     min_connect_timeout: Duration,
+    max_connections: usize,
     idle_timeout: Option<Duration>,
     retries: bool,
     seed: Option<u64>,
@@ -97,6 +101,7 @@ impl ChannelBuilder {
             client: ClientOptions::default(),
             backoff: Backoff::default(),
             min_connect_timeout: MIN_CONNECT_TIMEOUT,
+            max_connections: MAX_CONNECTIONS_PER_SUBCHANNEL,
             idle_timeout: Some(IDLE_TIMEOUT),
             retries: true,
             seed: None,
@@ -234,6 +239,13 @@ impl ChannelBuilder {
         self
     }
 
+    /// Replaces the cap on the connections to one address, which a service config lets grow with the number of calls
+    /// (`connectionScaling.maxConnectionsPerSubchannel`, gRFC A105): 10. With 1 they do not grow at all.
+    pub fn max_connections_per_subchannel(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
     /// Replaces the time without a call after which the channel goes idle: 30 minutes, as in grpc-go and
     /// grpc-java. `None`: never. At least a millisecond.
     pub fn idle_timeout(mut self, timeout: Option<Duration>) -> Self {
@@ -302,7 +314,7 @@ impl ChannelBuilder {
         let default = default
             .map(|json| ServiceConfig::parse(json, &self.policies))
             .transpose()?;
-        let chosen = chosen_authority(self.authority, &credentials)?;
+        let chosen = chosen_authority(self.authority, credentials.server_name())?;
         let mut client = self.client;
         client.ignore_server_names = chosen.is_some();
         if let Credentials::Secure(credentials) = credentials {
@@ -322,6 +334,7 @@ impl ChannelBuilder {
                 client,
                 backoff: self.backoff,
                 min_connect_timeout: self.min_connect_timeout,
+                max_connections: self.max_connections,
             }),
             call_credentials: calls.credentials.clone(),
             configs: Configs::new(self.policies, default, self.use_resolved_config),
@@ -362,23 +375,12 @@ enum Credentials {
     Secure(Arc<dyn ChannelCredentials>),
 }
 
-/// What the user has set, or what the user's credentials insist on.
-fn chosen_authority(
-    authority: Option<String>,
-    credentials: &Credentials,
-) -> Result<Option<String>, BuildError> {
-    let server_name = match credentials {
-        Credentials::Insecure => None,
-        Credentials::Secure(credentials) => credentials.server_name().map(str::to_owned),
-    };
-    match (authority, server_name) {
-        (Some(authority), Some(server_name)) if authority != server_name => {
-            Err(BuildError::AuthorityConflict {
-                authority,
-                server_name,
-            })
+impl Credentials {
+    fn server_name(&self) -> Option<&str> {
+        match self {
+            Self::Insecure => None,
+            Self::Secure(credentials) => credentials.server_name(),
         }
-        (authority, server_name) => Ok(authority.or(server_name)),
     }
 }
 

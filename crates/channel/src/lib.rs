@@ -162,10 +162,10 @@ pub mod policy {
     pub use highball_balancer::*;
 }
 
-/// One connection that comes and goes. The `highball-subchannel` crate.
+/// The connections to one address, which come and go. The `highball-subchannel` crate.
 pub mod subchannel {
     #[doc(inline)]
-    pub use highball_subchannel::{Input, State, next};
+    pub use highball_subchannel::{Attempt, Condition, Input, State};
 }
 
 /// Byte streams and connections. The client's part of the `highball-transport` crate.

@@ -98,12 +98,21 @@ impl Generation {
 #[derive(Debug)]
 pub(crate) struct Picked {
     pub(crate) connection: Connection,
+    /// Whose connection it is, and perhaps not the only one.
+    subchannel: SubchannelId,
     /// Added to the application's metadata.
     pub(crate) metadata: Option<Box<MetadataMap>>,
     /// Runs once when the attempt is over.
     pub(crate) done: Option<Done>,
     /// What was asked; a call that cannot use the connection after all waits for the next one.
     pub(crate) generation: Arc<Generation>,
+}
+
+impl Picked {
+    /// Where the subchannel's connections are.
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        self.generation.links.get(&self.subchannel)
+    }
 }
 
 /// The current generation.
@@ -159,6 +168,7 @@ impl PickerSlot {
                         let (metadata, done) = (selection.metadata, selection.done);
                         return Ok(Picked {
                             connection,
+                            subchannel: selection.subchannel,
                             metadata,
                             done,
                             generation,

@@ -81,7 +81,7 @@ async fn a_channels_life_can_be_read_from_its_log() {
          subchannel: state address=a:1 from=IDLE to=CONNECTING
          subchannel: state address=a:1 from=CONNECTING to=READY
          channel: state from=CONNECTING to=READY
-         subchannel: connection lost address=a:1 reason
+         subchannel: connection lost address=a:1 reason connections=0
          subchannel: state address=a:1 from=READY to=IDLE
          channel: state from=READY to=IDLE
          channel: state from=IDLE to=CONNECTING

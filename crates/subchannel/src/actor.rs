@@ -1,258 +1,257 @@
-//! The task of a subchannel: waits until it is asked, connects, serves, backs off, and waits again.
+//! The task of a subchannel: waits for what happens, brings it to the [condition](crate::Condition), and does what
+//! follows from that.
+//!
+//! ```text
+//!   wait for: a connection lost │ a request │ a crowd │ the attempt │ the end of the backoff
+//!     └─► one method each ─► Condition::after ─► begin an attempt, let calls see what there is, report
+//! ```
 
-use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use highball_core::{Address, Backoff, Letterbox, Mailbox, Status, ThroughProxy, mailbox};
-use highball_transport::Connector;
-use highball_transport::client::{ClientOptions, Connection, ConnectionEnd};
-use tokio::time::{Instant, sleep_until};
+use highball_core::{Mailbox, Status};
+use highball_transport::client::{Connection, ConnectionEnd, Lost};
+use tokio::time::{Sleep, sleep_until};
 use tracing::{debug, warn};
 
-use crate::{Input, Link, State, next};
+use crate::attempt::Connecting;
+use crate::subchannel::Request;
+use crate::{Attempt, Condition, Input, Link, Options, Report, State};
 
-/// How the subchannels of a channel connect.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Makes the byte streams.
-    pub connector: Arc<dyn Connector>,
-    /// How each connection is set up.
-    pub client: ClientOptions,
-    /// How long to wait between attempts, counted from the **start** of the failed one.
-    pub backoff: Backoff,
-    /// The least time an attempt is given, up to the server's SETTINGS: 20 s. It is given the backoff's
-    /// delay where that is longer.
-    pub min_connect_timeout: Duration,
-}
-
-/// A subchannel, as its owner holds it. Dropping it shuts it down: its connection takes no more calls and
-/// closes when the last one has ended.
-#[derive(Debug)]
-pub struct Subchannel {
-    requests: Letterbox<Request>,
-    link: Arc<Link>,
-}
-
-#[derive(Debug)]
-enum Request {
-    Connect,
-    ResetBackoff,
-    Close(Status),
-}
-
-impl Subchannel {
-    /// A subchannel for `address`, IDLE. Every later state is reported, in order, on the task of the
-    /// subchannel: `report` must not block. `seed` makes its jitter repeatable.
-    ///
-    /// Must be called on a tokio runtime.
-    pub fn spawn(
-        address: Address,
-        options: Arc<Options>,
-        seed: u64,
-        report: impl FnMut(State) + Send + 'static,
-    ) -> Self {
-        let (requests, inbox) = mailbox();
-        let link = Arc::new(Link::new(address));
-        let mut actor = Actor {
-            options,
-            rng: fastrand::Rng::with_seed(seed),
-            state: State::Idle,
-            failures: 0,
-            link: link.clone(),
-            inbox,
-            report: Box::new(report),
-        };
-        // Borrowed, the actor is in its task once; moved, it would be there twice.
-        tokio::spawn(async move { actor.run().await });
-        Self { requests, link }
-    }
-
-    /// Asks for a connection. In any state but IDLE nothing happens.
-    pub fn connect(&self) {
-        self.request(Request::Connect);
-    }
-
-    /// Forgets the failures so far: a running backoff ends now, and the next starts small.
-    pub fn reset_backoff(&self) {
-        self.request(Request::ResetBackoff);
-    }
-
-    /// Shuts down hard: calls on the connection end with `status`. Returns once the actor has ended.
-    pub fn close(self, status: Status) -> impl Future<Output = ()> + Send + use<> {
-        self.request(Request::Close(status));
-        async move { self.requests.closed().await }
-    }
-
-    /// Where calls find the connection.
-    pub fn link(&self) -> &Arc<Link> {
-        &self.link
-    }
-
-    /// An actor that is gone has shut down: there is nothing left to ask of it.
-    fn request(&self, request: Request) {
-        self.requests.post(request);
-    }
-}
-
-struct Actor {
+pub(crate) struct Actor {
     options: Arc<Options>,
     rng: fastrand::Rng,
-    state: State,
+    condition: Condition,
+    /// How many connections there may be.
+    max_connections: usize,
     /// Attempts that have failed since the last success or reset: the index of the next backoff.
     failures: u32,
+    /// Oldest first.
+    connections: Vec<Held>,
+    /// While an attempt is under way.
+    connecting: Option<Connecting>,
+    /// While a failed attempt is backed off from.
+    backoff: Option<Pin<Box<Sleep>>>,
     link: Arc<Link>,
     inbox: Mailbox<Request>,
-    report: Box<dyn FnMut(State) + Send>,
+    report: Box<dyn FnMut(Report) + Send>,
+}
+
+/// A connection that takes streams.
+struct Held {
+    connection: Connection,
+    end: ConnectionEnd,
+}
+
+/// What the task waits for.
+enum Event {
+    /// The connection at this place takes no more streams.
+    Lost(usize, Lost),
+    /// `None`: the owner has let go.
+    Request(Option<Request>),
+    /// Calls wait, and no connection has a stream for them.
+    Crowded,
+    Attempted(Result<(Connection, ConnectionEnd), Status>),
+    BackoffOver,
 }
 
 /// The owner has let go, or wants it closed.
 struct Stop;
 
 impl Actor {
-    async fn run(&mut self) {
-        let Err(Stop) = self.live().await;
-        self.link.disconnect();
-        self.feed(Input::Shutdown);
-    }
-
-    async fn live(&mut self) -> Result<Infallible, Stop> {
-        loop {
-            self.until_asked_to_connect().await?;
-            let started = Instant::now();
-            let delay = self.options.backoff.delay(self.failures, &mut self.rng);
-            match self.attempt(started, delay).await? {
-                Ok((connection, end)) => self.serve(connection, end).await?,
-                Err(status) => self.back_off(status, later(started, delay)).await?,
-            }
+    pub(crate) fn new(
+        options: Arc<Options>,
+        seed: u64,
+        link: Arc<Link>,
+        inbox: Mailbox<Request>,
+        report: Box<dyn FnMut(Report) + Send>,
+    ) -> Self {
+        Self {
+            options,
+            rng: fastrand::Rng::with_seed(seed),
+            condition: Condition::NEW,
+            max_connections: 1,
+            failures: 0,
+            connections: Vec::new(),
+            connecting: None,
+            backoff: None,
+            link,
+            inbox,
+            report,
         }
     }
 
-    /// IDLE.
-    async fn until_asked_to_connect(&mut self) -> Result<(), Stop> {
+    pub(crate) async fn run(&mut self) {
         loop {
-            match self.inbox.recv().await {
-                Some(Request::Connect) => break,
-                Some(Request::ResetBackoff) => self.failures = 0,
-                Some(Request::Close(_)) | None => return Err(Stop),
+            let event = poll_fn(|cx| self.poll_event(cx)).await;
+            if let Err(Stop) = self.hear(event) {
+                break;
             }
         }
-        self.feed(Input::Connect);
+        self.connections.clear();
+        self.connecting = None;
+        self.show();
+        self.tell(&self.condition.state(), State::Shutdown);
+    }
+
+    /// A loss comes first: whoever is served next is not sent to a connection that is known to be lost.
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        for (place, held) in self.connections.iter_mut().enumerate() {
+            if let Poll::Ready(lost) = held.end.poll_lost(cx) {
+                return Poll::Ready(Event::Lost(place, lost));
+            }
+        }
+        if let Poll::Ready(request) = pin!(self.inbox.recv()).poll(cx) {
+            return Poll::Ready(Event::Request(request));
+        }
+        if self.link.poll_crowded(cx).is_ready() {
+            return Poll::Ready(Event::Crowded);
+        }
+        if let Some(connecting) = &mut self.connecting
+            && let Poll::Ready(outcome) = connecting.poll(cx)
+        {
+            return Poll::Ready(Event::Attempted(outcome));
+        }
+        match &mut self.backoff {
+            Some(backoff) => backoff.as_mut().poll(cx).map(|()| Event::BackoffOver),
+            None => Poll::Pending,
+        }
+    }
+
+    fn hear(&mut self, event: Event) -> Result<(), Stop> {
+        match event {
+            Event::Lost(place, lost) => self.lost(place, &lost),
+            Event::Request(Some(Request::Connect)) => self.feed(Input::Connect),
+            Event::Request(Some(Request::ResetBackoff)) => self.reset_backoff(),
+            Event::Request(Some(Request::Allow(connections))) => self.allow(connections),
+            Event::Request(Some(Request::Close(status))) => return self.close(&status),
+            Event::Request(None) => return self.let_go(),
+            Event::Crowded => self.feed(Input::Crowded),
+            Event::Attempted(Ok((connection, end))) => self.connected(Held { connection, end }),
+            Event::Attempted(Err(status)) => self.failed(status),
+            Event::BackoffOver => self.backoff_over(),
+        }
         Ok(())
     }
 
-    /// CONNECTING. Stopping drops the attempt, which closes its socket.
-    async fn attempt(
-        &mut self,
-        started: Instant,
-        delay: Duration,
-    ) -> Result<Result<(Connection, ConnectionEnd), Status>, Stop> {
-        let options = self.options.clone();
+    /// Brings news to the condition, and does what follows: begins an attempt, shows calls what there is, and reports
+    /// another state. Calls are shown first: whoever hears of a state finds that it is so.
+    fn feed(&mut self, input: Input) {
+        let old = self.condition.state();
+        self.condition = self.condition.after(input, self.max_connections);
+        if self.condition.next == Attempt::Underway && self.connecting.is_none() {
+            self.begin_attempt();
+        }
+        self.show();
+        let new = self.condition.state();
+        if new != old {
+            self.tell(&old, new);
+        }
+    }
+
+    fn begin_attempt(&mut self) {
+        let delay = self.options.backoff.delay(self.failures, &mut self.rng);
         let address = self.link.address().clone();
-        let limit = options.min_connect_timeout.max(delay);
-        let connect =
-            highball_transport::client::connect(&*options.connector, &address, &options.client);
-        let end = later(started, limit);
-        // In a box of its own: it is large, and soon over, while the actor's task stays.
-        let mut attempt = Box::pin(tokio::time::timeout_at(end, connect));
-        loop {
-            tokio::select! {
-                biased;
-                request = self.inbox.recv() => match request {
-                    Some(Request::Connect) => (),
-                    Some(Request::ResetBackoff) => self.failures = 0,
-                    Some(Request::Close(_)) | None => return Err(Stop),
-                },
-                outcome = &mut attempt => return Ok(match outcome {
-                    Ok(Ok(connected)) => Ok(connected),
-                    Ok(Err(error)) => Err(error.into()),
-                    Err(_) => Err(timed_out(&address, limit)),
-                }),
-            }
+        if !self.connections.is_empty() {
+            debug!(
+                target: "subchannel", %address, connections = self.connections.len(), max = self.max_connections,
+                waiting = self.link.waiting(), "no free stream: one more connection"
+            );
+        }
+        self.connecting = Some(Connecting::begin(self.options.clone(), address, delay));
+    }
+
+    fn connected(&mut self, held: Held) {
+        self.connecting = None;
+        self.failures = 0;
+        let connection = held.connection.clone();
+        self.connections.push(held);
+        let is_one_more = self.connections.len() > 1;
+        self.feed(Input::Connected);
+        if is_one_more {
+            debug!(target: "subchannel", address = %self.link.address(), connections = self.connections.len(), "connected again");
+            (self.report)(Report::Grown(connection));
         }
     }
 
-    /// READY, until the connection takes no more streams.
-    async fn serve(&mut self, connection: Connection, mut end: ConnectionEnd) -> Result<(), Stop> {
-        self.failures = 0;
-        self.link.connect(connection.clone());
-        self.feed(Input::Connected);
-        let lost = loop {
-            tokio::select! {
-                biased;
-                lost = end.lost() => break lost,
-                request = self.inbox.recv() => match request {
-                    Some(Request::Connect | Request::ResetBackoff) => (),
-                    Some(Request::Close(status)) => {
-                        connection.close(status);
-                        return Err(Stop);
-                    }
-                    None => {
-                        connection.drain();
-                        return Err(Stop);
-                    }
-                },
-            }
-        };
-        self.link.disconnect();
-        debug!(target: "subchannel", address = %self.link.address(), reason = %lost, "connection lost");
-        self.link
-            .failed(Status::unavailable(format!("connection lost: {lost}")));
-        self.feed(Input::Lost(lost));
-        Ok(())
-    }
-
-    /// TRANSIENT_FAILURE, until the backoff is over. An attempt that took longer than it is not followed
-    /// by a wait at all.
-    async fn back_off(&mut self, status: Status, until: Instant) -> Result<(), Stop> {
-        warn_of_failure(self.link.address(), &status, self.failures);
+    fn failed(&mut self, status: Status) {
+        let until = self.connecting.take().map(|attempt| attempt.backoff_until);
+        warn_of_failure(&self.link, &status, self.failures);
         self.link.failed(status.clone());
         self.failures = self.failures.saturating_add(1);
+        // An attempt that took longer than its backoff is not followed by a wait at all.
+        self.backoff = until.map(|until| Box::pin(sleep_until(until)));
         self.feed(Input::Failed(status));
-        loop {
-            tokio::select! {
-                biased;
-                request = self.inbox.recv() => match request {
-                    Some(Request::Connect) => (),
-                    Some(Request::ResetBackoff) => {
-                        self.failures = 0;
-                        break;
-                    }
-                    Some(Request::Close(_)) | None => return Err(Stop),
-                },
-                () = sleep_until(until) => break,
-            }
-        }
+    }
+
+    fn backoff_over(&mut self) {
+        self.backoff = None;
         self.feed(Input::BackoffOver);
-        Ok(())
     }
 
-    /// Brings news to the transition table and reports what comes of it.
-    fn feed(&mut self, input: Input) {
-        if let Some(state) = next(&self.state, &input) {
-            debug!(target: "subchannel", address = %self.link.address(), from = %self.state.connectivity(), to = %state, "state");
-            self.state = state.clone();
-            (self.report)(state);
+    fn reset_backoff(&mut self) {
+        self.failures = 0;
+        self.backoff_over();
+    }
+
+    /// It drains by itself.
+    fn lost(&mut self, place: usize, lost: &Lost) {
+        self.connections.remove(place);
+        let left = self.connections.len();
+        debug!(target: "subchannel", address = %self.link.address(), reason = %lost, connections = left, "connection lost");
+        self.link
+            .failed(Status::unavailable(format!("connection lost: {lost}")));
+        self.feed(Input::Lost);
+        if left > 0 {
+            (self.report)(Report::Shrunk);
         }
     }
-}
 
-/// `start` and `delay` together; thirty years where the clock cannot say that.
-fn later(start: Instant, delay: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-    start.checked_add(delay).unwrap_or_else(|| start + FAR)
-}
+    fn allow(&mut self, connections: usize) {
+        self.max_connections = connections.clamp(1, self.options.max_connections.max(1));
+        if self.max_connections > 1 {
+            self.link.scale();
+        }
+        self.show();
+        // Who waits for a single connection has better go to the queue.
+        self.connections
+            .iter()
+            .for_each(|held| held.connection.rouse());
+    }
 
-fn timed_out(address: &Address, limit: Duration) -> Status {
-    let address = ThroughProxy::route(address);
-    Status::unavailable(format!(
-        "connection error: no HTTP/2 connection to {address} within {limit:?}: \
-         it was not accepted, its TLS handshake stalled, or the server's SETTINGS never came"
-    ))
+    /// Calls on its connections finish.
+    fn let_go(&mut self) -> Result<(), Stop> {
+        self.connections
+            .iter()
+            .for_each(|held| held.connection.drain());
+        Err(Stop)
+    }
+
+    fn close(&mut self, status: &Status) -> Result<(), Stop> {
+        self.connections
+            .iter()
+            .for_each(|held| held.connection.close(status.clone()));
+        Err(Stop)
+    }
+
+    /// Lets calls see the connections there are.
+    fn show(&self) {
+        let growable = self.condition.may_grow(self.max_connections);
+        let connections = self.connections.iter().map(|held| &held.connection);
+        self.link.update(connections, growable);
+    }
+
+    fn tell(&mut self, old: &State, new: State) {
+        debug!(target: "subchannel", address = %self.link.address(), from = %old.connectivity(), to = %new, "state");
+        (self.report)(Report::State(new));
+    }
 }
 
 /// The first failure in a row is worth a warning; those that follow are not news.
-fn warn_of_failure(address: &Address, status: &Status, failures: u32) {
+fn warn_of_failure(link: &Link, status: &Status, failures: u32) {
+    let address = link.address();
     if failures == 0 {
         warn!(target: "subchannel", %address, error = %status, "failed to connect");
     } else {

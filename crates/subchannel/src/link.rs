@@ -1,19 +1,33 @@
-//! What calls and a subchannel share: the connection, while there is one, and what was last wrong.
+//! What calls and a subchannel share: the connections, while there are some, and what was last wrong.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
 use highball_core::{Address, Status, explanation};
-use highball_transport::client::Connection;
+use highball_transport::client::{Connection, Slot};
+
+use crate::queue::Queue;
 
 /// The data-path half of a subchannel: has its connection while it is READY.
 ///
-/// Reading takes no lock. The connection is there before READY is reported and gone before IDLE is, so
+/// Reading takes no lock. The connection is there before READY is reported and gone before another state is, so
 /// that a picker never knows of a READY subchannel before a call can use it.
+///
+/// Calls try the oldest connection first ([`connection`](Self::connection), and its
+/// [`free_slot`](Connection::free_slot)). Only those that find no free stream on it ask for one
+/// [here](Self::slot): where there is one connection at most, nothing else is paid for the others (gRFC A105).
 #[derive(Debug)]
 pub struct Link {
     address: Address,
+    /// The oldest, if there are several.
     connection: ArcSwapOption<Connection>,
     /// Read by calls that have failed.
     last_error: ArcSwapOption<Status>,
+    /// From the moment on in which there may be several. Boxed: few subchannels have one.
+    queue: OnceLock<Box<Queue>>,
 }
 
 impl Link {
@@ -22,6 +36,7 @@ impl Link {
             address,
             connection: ArcSwapOption::empty(),
             last_error: ArcSwapOption::empty(),
+            queue: OnceLock::new(),
         }
     }
 
@@ -30,9 +45,42 @@ impl Link {
         &self.address
     }
 
-    /// The connection, if the subchannel is READY.
+    /// The connection, if the subchannel is READY: the oldest, if there are several.
     pub fn connection(&self) -> Option<Connection> {
         self.connection.load().as_deref().cloned()
+    }
+
+    /// All connections, oldest first.
+    pub fn connections(&self) -> Vec<Connection> {
+        match self.queue.get() {
+            Some(queue) => queue.connections(),
+            None => self.connection().into_iter().collect(),
+        }
+    }
+
+    /// How many calls wait for a stream on whichever connection has one first.
+    pub fn waiting(&self) -> usize {
+        self.queue.get().map_or(0, |queue| queue.len())
+    }
+
+    /// Waits for the right to open a stream on `connection`, which was the oldest and had none free; where there may
+    /// be several, on the oldest that has one. First come, first served. Cancel-safe.
+    ///
+    /// `None` when there is no connection any more. Nothing has left this machine: the call may be tried anywhere else.
+    pub async fn slot(&self, connection: &Connection) -> Option<(Connection, Slot)> {
+        if self.queue.get().is_none() {
+            let mut slot = pin!(connection.slot());
+            let only = poll_fn(|cx| match slot.as_mut().poll(cx) {
+                // There may be several from here on: the queue is the better place.
+                Poll::Pending if self.queue.get().is_some() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(slot) => Poll::Ready(Some(slot)),
+            });
+            if let Some(slot) = only.await {
+                return Some((connection.clone(), slot.ok()?));
+            }
+        }
+        self.queue.get()?.wait().await
     }
 
     /// The subchannel as a call that has failed tells of it.
@@ -43,12 +91,40 @@ impl Link {
         subchannel
     }
 
-    pub(crate) fn connect(&self, connection: Connection) {
-        self.connection.store(Some(connection.into()));
+    /// There may be several connections from here on.
+    pub(crate) fn scale(&self) {
+        self.queue.get_or_init(|| Box::new(Queue::new()));
     }
 
-    pub(crate) fn disconnect(&self) {
-        self.connection.store(None);
+    /// These are the connections, oldest first. `growable`: if calls wait, another one is made.
+    pub(crate) fn update<'a>(
+        &self,
+        mut connections: impl Iterator<Item = &'a Connection> + Clone,
+        growable: bool,
+    ) {
+        let queued = connections.clone();
+        let oldest = connections.next();
+        let current = self.connection.load();
+        let is_current = match (current.as_deref(), oldest) {
+            (Some(current), Some(oldest)) => current.is(oldest),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_current {
+            self.connection.store(oldest.cloned().map(Into::into));
+        }
+        if let Some(queue) = self.queue.get() {
+            queue.update(queued, growable);
+        }
+    }
+
+    /// For the subchannel's task: ready when calls wait and no connection has a stream for them. To be asked again
+    /// after each [`scale`](Self::scale).
+    pub(crate) fn poll_crowded(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.queue.get() {
+            Some(queue) => queue.poll_crowded(cx),
+            None => Poll::Pending,
+        }
     }
 
     /// The subchannel could not connect, or has lost its connection.

@@ -1,29 +1,39 @@
-//! The states of a subchannel, and the one function that moves between them.
+//! What a subchannel has and what it tries, the one function that moves it, and the state that follows from it.
 //!
 //! ```text
-//!            Connect                Connected
-//!   IDLE ───────────► CONNECTING ──────────────► READY
-//!    ▲ ▲                  │                        │
-//!    │ │ BackoffOver      │ Failed                 │ Lost
-//!    │ └──────── TRANSIENT_FAILURE                 │
-//!    └─────────────────────────────────────────────┘
-//!                 any of them ──Shutdown──► SHUTDOWN
+//!   connections    0 ──Connected──► 1 ──Connected──► 2 ──Connected──► …          Lost: one less
+//!
+//!                             Connect, if there is none;
+//!                             Crowded, if there are some, and fewer than may be
+//!   the next one       Unwanted ─────────────────────────────────► Underway
+//!                        ▲   ▲                Connected             │    │
+//!             BackoffOver│   └──────────────────────────────────────┘    │ Failed
+//!                        └──────────────── BackingOff ◄──────────────────┘
 //! ```
 //!
-//! A subchannel never connects by itself: from IDLE it waits for a policy's [`Input::Connect`]. A lost
-//! connection is no failure: it goes to IDLE, and the policy decides what is next (gRFC A62). What is not
-//! in the picture does not happen: [`next`] answers `None`, and nobody is told anything.
+//! | connections | the next one | state |
+//! |---|---|---|
+//! | some | – | READY |
+//! | none | Underway | CONNECTING |
+//! | none | BackingOff | TRANSIENT_FAILURE |
+//! | none | Unwanted | IDLE |
 //!
-//! This is the sixth stop of the reading path: attempts become a connection. Exercise: gRFC A105 gives a
-//! subchannel several connections, and lets it go from READY to CONNECTING when it loses them. Which pairs
-//! of state and input change in the matrix of the tests?
+//! With one connection at most, as it is unless a service config says otherwise, this is gRPC's circle of IDLE,
+//! CONNECTING and READY or TRANSIENT_FAILURE. With several (gRFC A105) an attempt at another one can be under way, or
+//! have failed, when the last one is lost: READY is then followed by CONNECTING or TRANSIENT_FAILURE.
+//!
+//! A subchannel never connects by itself: without a connection it waits for a policy's [`Input::Connect`]. A lost
+//! connection is no failure: the policy decides what is next (gRFC A62). What is not in the picture does not happen.
+//!
+//! This is the sixth stop of the reading path: attempts become a connection. Exercise: a server takes two streams on
+//! a connection, and three connections may be made to it. Seven calls begin at once. Write down every input and every
+//! state until the first of them ends.
 
 use std::fmt;
 
 use highball_core::{ConnectivityState, Status};
-use highball_transport::client::Lost;
 
-/// What a subchannel is doing.
+/// What a subchannel tells of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// No connection and no attempt at one.
@@ -38,34 +48,84 @@ pub enum State {
     Shutdown,
 }
 
-/// What can happen to a subchannel.
+/// What can happen to a subchannel that is not over.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A policy asks for a connection.
     Connect,
+    /// Calls wait, and no connection has a free stream for them.
+    Crowded,
     /// The attempt has brought a connection.
     Connected,
     /// The attempt has failed.
     Failed(Status),
-    /// The connection takes no more streams: GOAWAY was received, or it closed.
-    Lost(Lost),
+    /// A connection takes no more streams: GOAWAY was received, or it closed.
+    Lost,
     /// The backoff has elapsed, or was reset.
     BackoffOver,
-    /// The subchannel is no longer wanted.
-    Shutdown,
 }
 
-/// The state after `input`; `None` if nothing happens.
-pub fn next(state: &State, input: &Input) -> Option<State> {
-    match (state, input) {
-        (State::Shutdown, _) => None,
-        (_, Input::Shutdown) => Some(State::Shutdown),
-        (State::Idle, Input::Connect) => Some(State::Connecting),
-        (State::Connecting, Input::Connected) => Some(State::Ready),
-        (State::Connecting, Input::Failed(status)) => Some(State::TransientFailure(status.clone())),
-        (State::Ready, Input::Lost(_)) => Some(State::Idle),
-        (State::TransientFailure(_), Input::BackoffOver) => Some(State::Idle),
-        (State::Idle | State::Connecting | State::Ready | State::TransientFailure(_), _) => None,
+/// What a subchannel has, and what it tries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// How many connections it has.
+    pub connections: usize,
+    /// What becomes of the next one. There is never more than one attempt at a time.
+    pub next: Attempt,
+}
+
+/// An attempt at a connection. One backoff holds for all of them, however many connections there are.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attempt {
+    /// Nobody needs one.
+    Unwanted,
+    /// It is being made.
+    Underway,
+    /// It has failed, for this reason.
+    BackingOff(Status),
+}
+
+impl Condition {
+    /// A subchannel that nothing has happened to.
+    pub const NEW: Self = Self {
+        connections: 0,
+        next: Attempt::Unwanted,
+    };
+
+    /// The condition after `input`, where there may be `max` connections. It is the same if nothing happens.
+    #[must_use]
+    pub fn after(&self, input: Input, max: usize) -> Self {
+        let connections = match (&self.next, &input) {
+            (Attempt::Underway, Input::Connected) => self.connections + 1,
+            (_, Input::Lost) => self.connections.saturating_sub(1),
+            (Attempt::Unwanted | Attempt::Underway | Attempt::BackingOff(_), _) => self.connections,
+        };
+        let next = match (&self.next, input) {
+            (Attempt::Unwanted, Input::Connect) if self.connections == 0 => Attempt::Underway,
+            (Attempt::Unwanted, Input::Crowded) if self.may_grow(max) => Attempt::Underway,
+            (Attempt::Underway, Input::Connected) => Attempt::Unwanted,
+            (Attempt::Underway, Input::Failed(status)) => Attempt::BackingOff(status),
+            (Attempt::BackingOff(_), Input::BackoffOver) => Attempt::Unwanted,
+            (Attempt::Unwanted | Attempt::Underway | Attempt::BackingOff(_), _) => {
+                self.next.clone()
+            }
+        };
+        Self { connections, next }
+    }
+
+    /// Whether [`Input::Crowded`] would begin an attempt. Without a connection it would not: calls do not wait then.
+    pub fn may_grow(&self, max: usize) -> bool {
+        self.next == Attempt::Unwanted && (1..max).contains(&self.connections)
+    }
+
+    /// What it comes to.
+    pub fn state(&self) -> State {
+        match &self.next {
+            _ if self.connections > 0 => State::Ready,
+            Attempt::Underway => State::Connecting,
+            Attempt::BackingOff(status) => State::TransientFailure(status.clone()),
+            Attempt::Unwanted => State::Idle,
+        }
     }
 }
 
@@ -94,76 +154,136 @@ impl fmt::Display for State {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use highball_core::Status;
-    use highball_transport::client::{Closed, Lost};
 
     use super::*;
 
-    fn states() -> [State; 5] {
-        [
-            State::Idle,
-            State::Connecting,
-            State::Ready,
-            State::TransientFailure(Status::unavailable("earlier")),
-            State::Shutdown,
-        ]
+    fn refused() -> Status {
+        Status::unavailable("refused")
     }
 
     fn inputs() -> [(&'static str, Input); 6] {
         [
             ("Connect", Input::Connect),
+            ("Crowded", Input::Crowded),
             ("Connected", Input::Connected),
-            ("Failed", Input::Failed(Status::unavailable("refused"))),
-            ("Lost", Input::Lost(Lost::Closed(Closed::Eof))),
+            ("Failed", Input::Failed(refused())),
+            ("Lost", Input::Lost),
             ("BackoffOver", Input::BackoffOver),
-            ("Shutdown", Input::Shutdown),
         ]
     }
 
-    /// Every pair of a state and an input. `-` is what does not happen.
+    /// A condition as the matrix has it.
+    fn name(condition: &Condition) -> String {
+        let next = match &condition.next {
+            Attempt::Unwanted => "",
+            Attempt::Underway => "+",
+            Attempt::BackingOff(_) => "!",
+        };
+        format!("{}{next}", condition.connections)
+    }
+
+    /// Every pair of a condition and an input: how many connections there are, with `+` for an attempt under way and
+    /// `!` for one that has failed. `.` is what does not happen.
     const MATRIX: &str = "
-                        Connect     Connected  Failed             Lost  BackoffOver  Shutdown
-    IDLE                CONNECTING  -          -                  -     -            SHUTDOWN
-    CONNECTING          -           READY      TRANSIENT_FAILURE  -     -            SHUTDOWN
-    READY               -           -          -                  IDLE  -            SHUTDOWN
-    TRANSIENT_FAILURE   -           -          -                  -     IDLE         SHUTDOWN
-    SHUTDOWN            -           -          -                  -     -            -
+        max  from  state              Connect  Crowded  Connected  Failed  Lost  BackoffOver
+        1    0     IDLE               0+       .        .          .       .     .
+        1    0+    CONNECTING         .        .        1          0!      .     .
+        1    0!    TRANSIENT_FAILURE  .        .        .          .       .     0
+        1    1     READY              .        .        .          .       0     .
+        3    0     IDLE               0+       .        .          .       .     .
+        3    0+    CONNECTING         .        .        1          0!      .     .
+        3    0!    TRANSIENT_FAILURE  .        .        .          .       .     0
+        3    1     READY              .        1+       .          .       0     .
+        3    1+    READY              .        .        2          1!      0+    .
+        3    1!    READY              .        .        .          .       0!    1
+        3    2     READY              .        2+       .          .       1     .
+        3    2+    READY              .        .        3          2!      1+    .
+        3    2!    READY              .        .        .          .       1!    2
+        3    3     READY              .        .        .          .       2     .
     ";
+
+    /// All that a new subchannel can come to, with what it comes to after each input.
+    fn reachable(max: usize) -> Vec<Vec<String>> {
+        let (mut rows, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut unseen = vec![Condition::NEW];
+        while let Some(condition) = unseen.pop() {
+            if !seen.insert(name(&condition)) {
+                continue;
+            }
+            let state = condition.state().connectivity();
+            let mut row = vec![max.to_string(), name(&condition), state.to_string()];
+            for (_, input) in inputs() {
+                let after = condition.after(input, max);
+                row.push(match after == condition {
+                    true => ".".to_owned(),
+                    false => name(&after),
+                });
+                unseen.push(after);
+            }
+            rows.push(row);
+        }
+        rows.sort();
+        rows
+    }
 
     #[test]
     fn the_whole_matrix_is_as_the_picture_says() {
-        let mut rows = MATRIX
-            .trim()
-            .lines()
-            .map(|row| row.split_whitespace().collect::<Vec<_>>());
-        let header = rows.next().unwrap();
-        assert_eq!(header, inputs().map(|(name, _)| name));
-        for (state, row) in states().iter().zip(rows) {
-            let after = inputs().map(|(_, input)| match next(state, &input) {
-                Some(state) => state.connectivity().to_string(),
-                None => "-".to_owned(),
-            });
-            assert_eq!(row[0], state.connectivity().to_string());
-            assert_eq!(row[1..], after, "from {state}");
-        }
+        let rows = MATRIX.trim().lines();
+        let mut rows: Vec<Vec<_>> = rows
+            .map(|row| row.split_whitespace().map(str::to_owned).collect())
+            .collect();
+        let header = rows.remove(0);
+        assert_eq!(header[3..], inputs().map(|(name, _)| name.to_owned()));
+        rows.sort();
+        assert_eq!([reachable(1), reachable(3)].concat(), rows);
     }
 
     #[test]
     fn a_failure_carries_its_reason_into_the_state() {
-        let refused = Status::unavailable("refused");
-        let state = next(&State::Connecting, &Input::Failed(refused.clone()));
-        assert_eq!(state, Some(State::TransientFailure(refused)));
+        let connecting = Condition::NEW.after(Input::Connect, 1);
+        let failed = connecting.after(Input::Failed(refused()), 1);
+        assert_eq!(failed.state(), State::TransientFailure(refused()));
     }
 
     #[test]
-    fn every_arrow_of_the_picture_is_in_the_matrix() {
+    fn a105_ready_may_turn_into_connecting_or_transient_failure() {
+        let ready = Condition::NEW
+            .after(Input::Connect, 2)
+            .after(Input::Connected, 2);
+        let growing = ready.after(Input::Crowded, 2);
+        assert_eq!(growing.state(), State::Ready);
+        assert_eq!(growing.after(Input::Lost, 2).state(), State::Connecting);
+        let backing_off = growing.after(Input::Failed(refused()), 2);
+        assert_eq!(backing_off.state(), State::Ready);
+        assert_eq!(
+            backing_off.after(Input::Lost, 2).state(),
+            State::TransientFailure(refused())
+        );
+    }
+
+    #[test]
+    fn a105_a_lower_limit_closes_nothing_and_lets_nothing_grow() {
+        let three = Condition {
+            connections: 3,
+            next: Attempt::Unwanted,
+        };
+        for max in [1, 2, 3] {
+            assert_eq!(three.after(Input::Crowded, max), three);
+        }
+        assert_eq!(three.after(Input::Crowded, 4).next, Attempt::Underway);
+    }
+
+    #[test]
+    fn every_input_is_in_the_picture() {
         let picture = include_str!("state.rs")
             .lines()
             .take_while(|line| line.starts_with("//!"));
         let picture: String = picture.collect();
-        for (name, input) in inputs() {
-            let moves = states().iter().any(|state| next(state, &input).is_some());
-            assert!(moves && picture.contains(name), "{name}");
+        for (name, _) in inputs() {
+            assert!(picture.contains(name), "{name}");
         }
     }
 }

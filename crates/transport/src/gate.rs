@@ -100,6 +100,22 @@ impl StreamGate {
         waiting.into_iter().for_each(|one| one.waker.wake());
     }
 
+    /// Wakes everybody who waits, without a slot for them.
+    pub(crate) fn rouse(&self) {
+        let wakers: Vec<_> = self
+            .line()
+            .waiting
+            .iter()
+            .map(|one| one.waker.clone())
+            .collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many slots there are, held or not.
+    pub(crate) fn limit(&self) -> usize {
+        self.line().limit
+    }
+
     /// How many slots are held.
     pub(crate) fn held(&self) -> usize {
         self.line().held
@@ -395,6 +411,18 @@ mod tests {
         assert_eq!(poll(&mut waiting), Poll::Ready(Err(GateClosed)));
         gate.resize(5);
         assert!(poll(&mut (Box::pin(gate.enter()) as Entering<'_>)).is_ready());
+    }
+
+    #[test]
+    fn who_is_roused_without_a_slot_keeps_the_place_in_the_line() {
+        let gate = StreamGate::new(0);
+        let mut line: [Entering<'_>; 2] = [Box::pin(gate.enter()), Box::pin(gate.enter())];
+        assert!(line.iter_mut().all(|one| poll(one).is_pending()));
+        gate.rouse();
+        assert!(line.iter_mut().all(|one| poll(one).is_pending()));
+        gate.resize(1);
+        assert!(poll(&mut line[1]).is_pending());
+        assert!(poll(&mut line[0]).is_ready());
     }
 
     #[test]

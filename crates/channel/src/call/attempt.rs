@@ -6,6 +6,7 @@ use std::pin::pin;
 use highball_balancer::{CallInfo, Done, Outcome};
 use highball_core::explanation::{Phase, Seen};
 use highball_core::{Code, MetadataMap, Status};
+use highball_subchannel::Link;
 use highball_transport::client::{
     Connection, Ended, OpenError, Processed, RecvHalf, RequestHead, Slot,
 };
@@ -135,32 +136,29 @@ impl Call {
         picked: &mut Picked,
         timer: &mut Timer<'_>,
     ) -> Result<Option<(Slot, Option<MetadataMap>)>, Unopened> {
-        let connection = &picked.connection;
-        let credentials = match self.has_credentials() {
+        let mut credentials = match self.has_credentials() {
             false => None,
-            true => match Box::pin(self.credentials(connection, timer)).await {
-                Ok(metadata) => Some(metadata),
-                Err(status) => {
-                    timer.unopened(Some(connection.address()), &status);
-                    let finish = Finish::hook(picked.done.take());
-                    return Err(finish.unopened(status));
-                }
-            },
+            true => Some(Box::pin(self.credentials_for(picked, timer)).await?),
         };
         timer.journal.enter(Phase::Slot);
-        if let Some(slot) = connection.free_slot() {
+        if let Some(slot) = picked.connection.free_slot() {
             return Ok(Some((slot, credentials)));
         }
-        let waiting = || {
-            format!(
-                "waiting for a stream on the connection to {}",
-                connection.address()
-            )
+        // Every generation has the links of the subchannels that its picker names.
+        let Some(link) = picked.link() else {
+            return Ok(None);
         };
-        let slot = pin!(connection.slot());
-        let slot = timer.wait(Phase::Slot, slot, waiting).await;
-        let slot = slot.map_err(|status| over(status, connection, timer))?;
-        Ok(slot.ok().map(|slot| (slot, credentials)))
+        let queued = queued(link, &picked.connection, timer).await?;
+        let Some((connection, slot)) = queued else {
+            return Ok(None);
+        };
+        let is_another = !connection.is(&picked.connection);
+        picked.connection = connection;
+        // They are for the very server that the call goes to.
+        if is_another && credentials.is_some() {
+            credentials = Some(Box::pin(self.credentials_for(picked, timer)).await?);
+        }
+        Ok(Some((slot, credentials)))
     }
 
     fn head(
@@ -195,6 +193,19 @@ impl Call {
         self.credentials.is_some() || !self.channel.call_credentials().is_empty()
     }
 
+    async fn credentials_for(
+        &self,
+        picked: &mut Picked,
+        timer: &mut Timer<'_>,
+    ) -> Result<MetadataMap, Unopened> {
+        let connection = &picked.connection;
+        let credentials = self.credentials(connection, timer).await;
+        credentials.map_err(|status| {
+            timer.unopened(Some(connection.address()), &status);
+            Finish::hook(picked.done.take()).unopened(status)
+        })
+    }
+
     /// What the credentials of the channel, then those of the call add to its metadata.
     async fn credentials(
         &self,
@@ -216,6 +227,27 @@ impl Call {
         }
         Ok(metadata)
     }
+}
+
+/// Waits for a stream on `connection`, or on another one of its subchannel (gRFC A105). `None` if there is none.
+async fn queued(
+    link: &Link,
+    connection: &Connection,
+    timer: &mut Timer<'_>,
+) -> Result<Option<(Connection, Slot)>, Unopened> {
+    let waiting = || match link.connections().len() {
+        0 | 1 => format!(
+            "waiting for a stream on the connection to {}",
+            link.address()
+        ),
+        connections => format!(
+            "waiting for a stream on one of the {connections} connections to {}",
+            link.address()
+        ),
+    };
+    let slot = pin!(link.slot(connection));
+    let slot = timer.wait(Phase::Slot, slot, waiting).await;
+    slot.map_err(|status| over(status, connection, timer))
 }
 
 /// The call is over before this connection had a stream for it.

@@ -117,6 +117,11 @@ impl HealthChecks {
         self.watched.remove(&id);
     }
 
+    /// Whether there is a check of this subchannel.
+    pub(super) fn is_watched(&self, id: SubchannelId) -> bool {
+        self.watched.contains_key(&id)
+    }
+
     /// The subchannels whose health is watched.
     pub(super) fn watched(&self) -> Vec<SubchannelId> {
         self.watched.keys().copied().collect()

@@ -61,11 +61,11 @@ pub(crate) enum Message {
     Dump(oneshot::Sender<String>),
     /// The channel is closed, or its last handle was dropped.
     Close,
-    /// A subchannel is in a new state.
+    /// A subchannel is in a new state, or has more connections, or less.
     Subchannel {
         period: Period,
         id: SubchannelId,
-        state: highball_subchannel::State,
+        report: highball_subchannel::Report,
     },
     /// A health check has something to say of a READY subchannel.
     Health {

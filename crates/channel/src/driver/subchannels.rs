@@ -1,11 +1,12 @@
 //! The subchannels of a channel: whose they are, and the links that lead to them.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use highball_balancer::{Path, SubchannelId};
 use highball_core::{Address, Letterbox, Status};
-use highball_subchannel::{Link, Options, State, Subchannel};
+use highball_subchannel::{Link, Options, Report, Subchannel};
 use highball_transport::client::{Closer, Connection};
 
 use super::{Message, Period};
@@ -18,6 +19,8 @@ pub(crate) struct Subchannels {
     options: Arc<Options>,
     messages: Letterbox<Message>,
     rng: fastrand::Rng,
+    /// How many connections each may have, as the service config says; 1 where it says nothing.
+    connections_allowed: usize,
     table: HashMap<SubchannelId, Entry>,
     /// What calls see; made anew when a subchannel has come or gone.
     links: Option<Links>,
@@ -29,6 +32,8 @@ pub(crate) struct Subchannels {
 #[derive(Debug)]
 pub(crate) struct Entry {
     subchannel: Subchannel,
+    /// The connection that health and load are asked on, while it is READY.
+    oldest: Option<Closer>,
     /// Whom to tell of its state.
     pub(crate) owner: Path,
 }
@@ -53,6 +58,7 @@ impl Subchannels {
             options,
             messages,
             rng,
+            connections_allowed: 1,
             table: HashMap::new(),
             links: None,
             connections: Vec::new(),
@@ -61,14 +67,32 @@ impl Subchannels {
 
     pub(crate) fn create(&mut self, id: SubchannelId, owner: Path, address: Address) {
         let (messages, period) = (self.messages.clone(), self.period);
-        let report = move |state: State| {
+        let report = move |report: Report| {
             // A driver that is gone needs no reports.
-            messages.post(Message::Subchannel { period, id, state });
+            messages.post(Message::Subchannel { period, id, report });
         };
         let options = self.options.clone();
         let subchannel = Subchannel::spawn(address, options, self.rng.u64(..), report);
-        self.table.insert(id, Entry { subchannel, owner });
+        if self.connections_allowed > 1 {
+            subchannel.allow_connections(self.connections_allowed);
+        }
+        let entry = Entry {
+            subchannel,
+            oldest: None,
+            owner,
+        };
+        self.table.insert(id, entry);
         self.links = None;
+    }
+
+    /// The service config lets each have so many connections (gRFC A105).
+    pub(crate) fn allow_connections(&mut self, connections: Option<u32>) {
+        let connections = connections.map_or(1, |connections| connections as usize);
+        if std::mem::replace(&mut self.connections_allowed, connections) != connections {
+            for entry in self.table.values() {
+                entry.subchannel.allow_connections(connections);
+            }
+        }
     }
 
     pub(crate) fn connect(&self, id: SubchannelId) {
@@ -104,6 +128,28 @@ impl Subchannels {
         let Some(connection) = self.connection(id) else {
             return;
         };
+        if let Some(entry) = self.table.get_mut(&id) {
+            entry.oldest = Some(connection.closer());
+        }
+        self.close_with_channel(&connection);
+    }
+
+    /// Whether the oldest connection of a subchannel that is still READY is another than it was.
+    pub(crate) fn has_moved(&mut self, id: SubchannelId) -> bool {
+        let Some(entry) = self.table.get_mut(&id) else {
+            return false;
+        };
+        let oldest = entry.link().connection();
+        let is_same = match (&entry.oldest, &oldest) {
+            (Some(before), Some(oldest)) => before.closes(oldest),
+            (before, oldest) => before.is_none() && oldest.is_none(),
+        };
+        entry.oldest = oldest.map(|oldest| oldest.closer());
+        !is_same
+    }
+
+    /// This connection is to be closed with the channel.
+    pub(crate) fn close_with_channel(&mut self, connection: &Connection) {
         if self.connections.len() == self.connections.capacity() {
             self.connections.retain(|closer| !closer.is_gone());
         }
@@ -146,5 +192,32 @@ impl Subchannels {
             )
         });
         links.clone()
+    }
+}
+
+/// The connections there are, for people to read.
+impl fmt::Display for Subchannels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entries: Vec<_> = self.table.iter().collect();
+        entries.sort_by_key(|(id, _)| **id);
+        for (_, entry) in entries {
+            let link = entry.link();
+            let connections = link.connections();
+            if connections.is_empty() {
+                continue;
+            }
+            write!(f, "\n{}: ", link.address())?;
+            for (place, connection) in connections.iter().enumerate() {
+                let comma = if place == 0 { "" } else { ", " };
+                match connection.max_streams() {
+                    Some(max) => write!(f, "{comma}{} of {max} streams", connection.streams())?,
+                    None => write!(f, "{comma}{} streams", connection.streams())?,
+                }
+            }
+            if link.waiting() > 0 {
+                write!(f, "; {} calls wait", link.waiting())?;
+            }
+        }
+        Ok(())
     }
 }

@@ -22,7 +22,7 @@ use highball_balancer::{
 };
 use highball_core::{ConnectivityState, Rejected, Status, panic_text};
 use highball_resolver::{Ack, Resolution};
-use highball_subchannel::State;
+use highball_subchannel::{Report, State};
 use tracing::{debug, trace};
 
 use super::config::Verdict;
@@ -80,7 +80,7 @@ impl Active {
         match message {
             Message::Connect => self.tell(&Path::root(), Event::ExitIdle),
             Message::ResetBackoff => self.subchannels.reset_backoff(),
-            Message::Subchannel { id, state, .. } => self.subchannel(id, state),
+            Message::Subchannel { id, report, .. } => self.subchannel(id, report),
             Message::Health { id, watch, .. } => self.health(id, watch),
             Message::Load { id, call, .. } => self.load(id, call),
             Message::Wake { owner, .. } => self.tell(&owner, Event::Woken),
@@ -181,7 +181,29 @@ impl Active {
         }
     }
 
-    fn subchannel(&mut self, id: SubchannelId, state: State) {
+    fn subchannel(&mut self, id: SubchannelId, report: Report) {
+        match report {
+            Report::State(state) => self.subchannel_is(id, state),
+            Report::Grown(connection) => self.subchannels.close_with_channel(&connection),
+            Report::Shrunk => self.shrunk(id),
+        }
+    }
+
+    /// A subchannel has lost a connection and has others. Calls that were about to use that one pick again, as they do
+    /// when a subchannel has lost its only one: from the next generation.
+    fn shrunk(&mut self, id: SubchannelId) {
+        self.changed = true;
+        if !self.subchannels.has_moved(id) {
+            return;
+        }
+        if self.health.is_watched(id) {
+            self.watch_health(id);
+        }
+        self.load.lost(id);
+        self.load.connected(id, self.subchannels.connection(id));
+    }
+
+    fn subchannel_is(&mut self, id: SubchannelId, state: State) {
         let Some(entry) = self.subchannels.entry(id) else {
             return;
         };
@@ -297,6 +319,8 @@ impl Active {
         let old = self.config.replace(config.clone());
         if old.as_ref().is_none_or(|old| !Arc::ptr_eq(old, &config)) {
             self.changed = true;
+            self.subchannels
+                .allow_connections(config.connections_per_subchannel());
             let policy = config.policy().name();
             if old.as_ref().is_none_or(|old| old.policy().name() != policy) {
                 debug!(target: "channel", policy, "switching to new balancing policy");
@@ -321,7 +345,7 @@ impl Active {
     pub(super) fn dump(&self) -> String {
         match self.broken {
             true => "a policy has panicked".to_owned(),
-            false => self.tree.dump(),
+            false => format!("{}{}", self.tree.dump(), self.subchannels),
         }
     }
 

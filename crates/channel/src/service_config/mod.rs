@@ -187,7 +187,8 @@ impl ServiceConfig {
         self.health_service.as_deref()
     }
 
-    /// How many connections a subchannel may hold (gRFC A105), where that was given.
+    /// How many connections a subchannel may have (gRFC A105), where that was given. The channel has a
+    /// [cap](crate::ChannelBuilder::max_connections_per_subchannel) of its own.
     pub fn connections_per_subchannel(&self) -> Option<u32> {
         self.connections_per_subchannel
     }

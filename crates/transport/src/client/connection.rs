@@ -109,6 +109,17 @@ impl Connection {
         self.0.shared.gate.held()
     }
 
+    /// How many streams the server lets be open at a time, by its latest SETTINGS; `None` if it sets no limit.
+    pub fn max_streams(&self) -> Option<usize> {
+        let limit = self.0.shared.gate.limit();
+        Some(limit).filter(|limit| *limit < u32::MAX as usize)
+    }
+
+    /// Whether both are the same connection.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The right to open a stream, if there is one that nobody waits for: see [`slot`](Self::slot).
     pub fn free_slot(&self) -> Option<Slot> {
         let shared = &self.0.shared;
@@ -132,6 +143,11 @@ impl Connection {
             }),
             Err(_closed) => Err(shared.not_opened()),
         }
+    }
+
+    /// Wakes everybody who waits for a slot: those who have found a better place to wait can go there.
+    pub fn rouse(&self) {
+        self.0.shared.gate.rouse();
     }
 
     /// Opens a stream.
@@ -223,6 +239,11 @@ impl Closer {
         if let Some(shared) = self.0.upgrade() {
             shared.close(status);
         }
+    }
+
+    /// Whether it closes this connection.
+    pub fn closes(&self, connection: &Connection) -> bool {
+        Weak::as_ptr(&self.0) == Arc::as_ptr(&connection.0.shared)
     }
 
     /// Whether the connection and all its streams are gone.

@@ -1,13 +1,14 @@
 //! How a connection ends, and how its owner hears of it.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::Reason;
 use highball_core::Status;
-use tokio::sync::Notify;
 
 use crate::status::reason_name;
 
@@ -21,19 +22,25 @@ pub struct ConnectionEnd {
 #[derive(Debug, Default)]
 pub(super) struct Loss {
     why: OnceLock<Lost>,
-    told: Notify,
+    /// The owner, while it waits. Held to store and to take it.
+    waiting: Mutex<Option<Waker>>,
 }
 
 impl Loss {
     /// The first reason counts.
     pub(super) fn tell(&self, why: Lost) {
         if self.why.set(why).is_ok() {
-            self.told.notify_one();
+            let waiting = self.waiting().take();
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 
     pub(super) fn why(&self) -> Option<&Lost> {
         self.why.get()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -43,11 +50,22 @@ impl ConnectionEnd {
     /// Resolves *before* new streams are refused, so that a subchannel that leaves READY at once sends
     /// few calls in vain. Streams that are open may go on. Cancel-safe; resolves again if asked again.
     pub async fn lost(&mut self) -> Lost {
-        loop {
-            if let Some(why) = self.loss.why() {
-                return why.clone();
+        poll_fn(|cx| self.poll_lost(cx)).await
+    }
+
+    /// [`lost`](Self::lost), for an owner that waits for other things as well.
+    pub fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<Lost> {
+        if self.loss.why().is_none() {
+            let mut waiting = self.loss.waiting();
+            match &mut *waiting {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
             }
-            self.loss.told.notified().await;
+        }
+        // Only now: what was told meanwhile woke nobody.
+        match self.loss.why() {
+            Some(why) => Poll::Ready(why.clone()),
+            None => Poll::Pending,
         }
     }
 }

@@ -1,77 +1,13 @@
-//! The life of a subchannel over a network in memory, with the clock standing still between events.
+//! One connection, which comes and goes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use highball_core::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailure};
-use highball_core::{Address, Backoff, ConnectivityState, Status};
-use highball_subchannel::{Options, State, Subchannel};
-use highball_transport::client::ClientOptions;
-use highball_transport::{BoxIo, MemoryListener, MemoryNetwork};
+use highball_core::ConnectivityState::{Connecting, Idle, Shutdown, TransientFailure};
+use highball_core::Status;
+use highball_subchannel::{Report, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-const ADDRESS: &str = "a:1";
-/// An empty SETTINGS frame and the acknowledgement of the client's.
-const SETTINGS: [u8; 18] = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
-/// GOAWAY with last stream 0 and NO_ERROR.
-const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-
-/// A subchannel and what it reports, with the time since the start.
-struct Fixture {
-    network: MemoryNetwork,
-    subchannel: Option<Subchannel>,
-    reports: mpsc::UnboundedReceiver<State>,
-    started: Instant,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let network = MemoryNetwork::new();
-        let options = Options {
-            connector: Arc::new(network.clone()),
-            client: ClientOptions::default(),
-            backoff: Backoff {
-                jitter: 0.0,
-                ..Backoff::default()
-            },
-            min_connect_timeout: Duration::from_secs(20),
-        };
-        let (report, reports) = mpsc::unbounded_channel();
-        let report = move |state| report.send(state).expect("the test listens");
-        let subchannel = Subchannel::spawn(Address::tcp(ADDRESS), options.into(), 1, report);
-        Self {
-            network,
-            subchannel: Some(subchannel),
-            reports,
-            started: Instant::now(),
-        }
-    }
-
-    fn subchannel(&self) -> &Subchannel {
-        self.subchannel.as_ref().expect("it has not been let go")
-    }
-
-    /// The next report, and the milliseconds since the start.
-    async fn next(&mut self) -> (ConnectivityState, u128) {
-        let state = self.reports.recv().await.expect("there is another report");
-        (state.connectivity(), self.started.elapsed().as_millis())
-    }
-
-    async fn expect(&mut self, state: ConnectivityState) {
-        assert_eq!(self.next().await.0, state);
-    }
-
-    async fn ready(&mut self, listener: &mut MemoryListener) -> BoxIo {
-        self.subchannel().connect();
-        let mut io = listener.accept().await.expect("somebody connects");
-        io.write_all(&SETTINGS).await.expect("somebody reads");
-        self.expect(Connecting).await;
-        self.expect(Ready).await;
-        io
-    }
-}
+use crate::rig::{ADDRESS, Fixture, GOAWAY};
 
 #[tokio::test(start_paused = true)]
 async fn it_does_nothing_until_it_is_asked_to_connect() {
@@ -105,7 +41,7 @@ async fn a_mute_server_never_becomes_ready_and_is_dropped_at_20_seconds() {
     fixture.subchannel().connect();
     let mut io = listener.accept().await.unwrap();
     assert_eq!(fixture.next().await, (Connecting, 0));
-    let Some(State::TransientFailure(status)) = fixture.reports.recv().await else {
+    let Some(Report::State(State::TransientFailure(status))) = fixture.reports.recv().await else {
         panic!("want a failure")
     };
     assert_eq!(fixture.started.elapsed().as_secs(), 20);

@@ -1,0 +1,5 @@
+//! The life of a subchannel over a network in memory, with the clock standing still between events.
+
+mod rig;
+mod scaling;
+mod single;
