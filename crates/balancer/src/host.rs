@@ -75,12 +75,10 @@ impl Host {
 
     /// Takes in what the handles sent, so that the sets of live things are right again.
     pub(crate) fn collect(&mut self) {
-        let mut sent = Vec::from(self.inbox.empty());
-        sent.retain(|command| self.takes_effect(command));
-        if self.commands.is_empty() {
-            self.commands = sent;
-        } else {
-            self.commands.append(&mut sent);
+        while let Some(command) = self.inbox.take() {
+            if self.takes_effect(&command) {
+                self.commands.push(command);
+            }
         }
     }
 
@@ -174,6 +172,14 @@ impl Host {
         self.subchannels
             .get(&id)
             .is_some_and(|live| live.health_watched)
+    }
+
+    pub(crate) fn health_watched(&self) -> Vec<SubchannelId> {
+        let watched = self
+            .subchannels
+            .iter()
+            .filter(|(_, live)| live.health_watched);
+        watched.map(|(id, _)| *id).collect()
     }
 
     pub(crate) fn watches_load(&self, subchannel: SubchannelId, id: LoadWatchId) -> bool {

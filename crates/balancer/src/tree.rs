@@ -6,7 +6,7 @@ use std::time::Instant;
 use highball_core::{Attributes, Endpoint, Rejected};
 
 use crate::host::Host;
-use crate::{Choice, Command, Cx, Event, GracefulSwitch, LbState, Path, Wake};
+use crate::{Choice, Command, Cx, Event, GracefulSwitch, LbState, Path, SubchannelId, Wake};
 
 /// All policies of a channel: the chosen one on top, its children below.
 ///
@@ -65,6 +65,7 @@ impl Tree {
         while let Some(path) = self.host.settling.pop() {
             self.route(&path, Event::Settle);
         }
+        self.host.settling = Vec::new();
         let changed = self.switch.take_changed();
         self.switch.state().filter(|_| changed).cloned()
     }
@@ -72,6 +73,11 @@ impl Tree {
     /// What the policies asked for since this was last asked, in order. To be called last in a turn.
     pub fn take_commands(&mut self) -> Vec<Command> {
         self.host.take_commands()
+    }
+
+    /// The subchannels whose health some policy watches, in the order in which they were made.
+    pub fn health_watched(&self) -> Vec<SubchannelId> {
+        self.host.health_watched()
     }
 
     /// Every policy with its children, states and addresses, for people to read.

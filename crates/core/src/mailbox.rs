@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// Makes a mailbox, and the means to post to it.
 ///
@@ -30,7 +30,8 @@ use std::task::{Poll, Waker};
 /// ```
 pub fn mailbox<T>() -> (Letterbox<T>, Mailbox<T>) {
     let shared = Arc::new(Shared(Mutex::new(State {
-        letters: VecDeque::new(),
+        first: None,
+        more: VecDeque::new(),
         letterboxes: 1,
         is_closed: false,
         reader: None,
@@ -51,7 +52,10 @@ struct Shared<T>(
 );
 
 struct State<T> {
-    letters: VecDeque<T>,
+    /// A letter that is alone, as most are, takes no room but this.
+    first: Option<T>,
+    /// Those behind it; none without it.
+    more: VecDeque<T>,
     letterboxes: usize,
     is_closed: bool,
     /// Who waits for a letter.
@@ -60,16 +64,38 @@ struct State<T> {
     mourner: Option<Waker>,
 }
 
-/// How many places an empty mailbox keeps: a burst leaves no room behind that only another would fill.
-const KEPT: usize = 64;
-
 impl<T> State<T> {
-    fn next(&mut self) -> Option<T> {
-        let letter = self.letters.pop_front();
-        if self.letters.is_empty() && self.letters.capacity() > KEPT {
-            self.letters = VecDeque::new();
+    fn push(&mut self, letter: T) {
+        match self.first {
+            None => self.first = Some(letter),
+            Some(_) => self.more.push_back(letter),
         }
-        letter
+    }
+
+    fn next(&mut self) -> Option<T> {
+        let letter = self.first.take()?;
+        self.first = self.more.pop_front();
+        if self.first.is_none() {
+            // A burst leaves no room behind that only another would fill.
+            self.more = VecDeque::new();
+        }
+        Some(letter)
+    }
+
+    fn empty(&mut self) -> (Option<T>, VecDeque<T>) {
+        (self.first.take(), std::mem::take(&mut self.more))
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+}
+
+/// This task waits here from now on.
+fn wait(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waiting) => waiting.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
     }
 }
 
@@ -86,11 +112,18 @@ impl<T> Letterbox<T> {
         if state.is_closed {
             return false;
         }
-        state.letters.push_back(letter);
+        state.push(letter);
         let reader = state.reader.take();
         drop(state);
         reader.into_iter().for_each(Waker::wake);
         true
+    }
+
+    /// The same in place of all letters that have not been read: for news of which only the latest counts.
+    pub fn replace(&self, letter: T) -> bool {
+        let unread = self.0.lock().empty();
+        drop(unread);
+        self.post(letter)
     }
 
     /// Waits until the mailbox is dropped. One waits at a time: of several, the last to ask hears of it.
@@ -100,7 +133,7 @@ impl<T> Letterbox<T> {
             if state.is_closed {
                 return Poll::Ready(());
             }
-            state.mourner = Some(cx.waker().clone());
+            wait(&mut state.mourner, cx);
             Poll::Pending
         })
         .await;
@@ -132,18 +165,18 @@ impl<T> Mailbox<T> {
     ///
     /// Does not give way to other tasks by itself, however many letters there are.
     pub fn recv(&mut self) -> impl Future<Output = Option<T>> + '_ {
-        poll_fn(|cx| {
-            let mut state = self.0.lock();
-            let next = state.next();
-            if next.is_some() || state.letterboxes == 0 {
-                return Poll::Ready(next);
-            }
-            match &mut state.reader {
-                Some(reader) => reader.clone_from(cx.waker()),
-                none => *none = Some(cx.waker().clone()),
-            }
-            Poll::Pending
-        })
+        poll_fn(|cx| self.poll_recv(cx))
+    }
+
+    /// The same for a task that waits for other things as well.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        let mut state = self.0.lock();
+        let next = state.next();
+        if next.is_some() || state.letterboxes == 0 {
+            return Poll::Ready(next);
+        }
+        wait(&mut state.reader, cx);
+        Poll::Pending
     }
 
     /// The next letter, if there is one.
@@ -151,14 +184,9 @@ impl<T> Mailbox<T> {
         self.0.lock().next()
     }
 
-    /// All letters there are. It then holds no room for any.
-    pub fn empty(&mut self) -> VecDeque<T> {
-        std::mem::take(&mut self.0.lock().letters)
-    }
-
     /// How many letters there are.
     pub fn len(&self) -> usize {
-        self.0.lock().letters.len()
+        self.0.lock().len()
     }
 
     /// Whether there are none.
@@ -171,7 +199,7 @@ impl<T> Drop for Mailbox<T> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.is_closed = true;
-        let letters = std::mem::take(&mut state.letters);
+        let letters = state.empty();
         let mourner = state.mourner.take();
         drop(state);
         drop(letters);
@@ -232,8 +260,16 @@ mod tests {
         assert_eq!(reader.poll(pin!(mailbox.recv())), Poll::Ready(Some(1)));
         assert_eq!((mailbox.take(), mailbox.take()), (Some(2), None));
         assert!(letterbox.post(3) && letterbox.post(4));
-        assert_eq!(mailbox.empty(), [3, 4]);
-        assert!(mailbox.is_empty());
+        assert_eq!((mailbox.len(), mailbox.is_empty()), (2, false));
+    }
+
+    #[test]
+    fn news_of_which_the_latest_counts_takes_the_place_of_what_was_not_read() {
+        let (letterbox, mut mailbox) = mailbox();
+        assert!(letterbox.post(1) && letterbox.post(2) && letterbox.replace(3));
+        assert_eq!((mailbox.take(), mailbox.take()), (Some(3), None));
+        drop(mailbox);
+        assert!(!letterbox.replace(4));
     }
 
     #[test]
@@ -293,15 +329,19 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_leaves_no_room_behind() {
+    fn a_letter_that_is_alone_and_a_burst_that_is_over_take_no_room() {
         let (letterbox, mut mailbox) = mailbox();
+        let room = |mailbox: &Mailbox<i32>| mailbox.0.lock().more.capacity();
         for letter in 0..10_000 {
             letterbox.post(letter);
+            assert_eq!(room(&mailbox) == 0, letter == 0);
         }
-        while mailbox.take().is_some() {}
-        assert_eq!(mailbox.0.lock().letters.capacity(), 0);
-        letterbox.post(1);
-        mailbox.take();
-        assert!(mailbox.0.lock().letters.capacity() > 0, "a few stay");
+        for letter in 0..10_000 {
+            assert_eq!(
+                (mailbox.len(), mailbox.take()),
+                (10_000 - letter as usize, Some(letter))
+            );
+        }
+        assert_eq!((room(&mailbox), mailbox.take()), (0, None));
     }
 }

@@ -37,16 +37,19 @@ pub fn supervise(
 ) -> impl Future<Output = ()> + Send + 'static {
     let channel = updates.spare();
     let refusals = updates.spare();
-    // In boxes of their own: what builds a resolver is gone when there is one, and that lives as long as its
-    // channel.
-    let building = Box::pin(built(factory, target, options, refusals));
-    let mut life = Box::pin(async move {
-        let resolver = building.await;
-        contained(resolver).run(updates).await;
-    });
+    // In a box of its own: what builds a resolver is gone when there is one, and that lives as long as its channel.
+    let mut building = Box::pin(built(factory, target, options, refusals));
     async move {
+        let resolver = tokio::select! {
+            biased;
+            resolver = &mut building => resolver,
+            () = channel.closed() => return,
+        };
+        drop(building);
+        let mut running = contained(resolver).run(updates);
         tokio::select! {
-            () = &mut life => {}
+            biased;
+            () = &mut running => {}
             () = channel.closed() => {}
         }
     }

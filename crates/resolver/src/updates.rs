@@ -8,33 +8,35 @@
 //! ```
 //!
 //! A resolution is out until the channel has passed judgement on it, so a resolver never runs ahead of
-//! a slow policy. Requests never wait: a thousand are one, and the resolver answers when it sees fit.
+//! a slow policy; one that gives up waiting and sends another takes back what has not been heard. Requests never
+//! wait: a thousand are one, and the resolver answers when it sees fit.
 
 use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
-use highball_core::Rejected;
-use tokio::sync::{Notify, mpsc, oneshot};
+use highball_core::{Letterbox, Mailbox, Rejected, mailbox};
+use tokio::sync::{Notify, oneshot};
 
 use crate::Resolution;
 
 /// Makes the two ends of a line.
 pub fn pair() -> (Updates, Inbox) {
-    let (sender, receiver) = mpsc::channel(1);
+    let (line, said) = mailbox();
     let requests = Arc::<Requests>::default();
     let updates = Updates {
-        sender,
+        line,
         requests: requests.clone(),
     };
-    (updates, Inbox { receiver, requests })
+    (updates, Inbox { said, requests })
 }
 
 /// The resolver's end.
 #[derive(Debug)]
 pub struct Updates {
-    /// Boxed: the queue sets room aside for 32, and there is at most one.
-    sender: mpsc::Sender<Box<(Resolution, Ack)>>,
+    /// Boxed: the line is there as long as the channel, and mostly empty.
+    line: Letterbox<Box<(Resolution, Ack)>>,
     requests: Arc<Requests>,
 }
 
@@ -56,7 +58,7 @@ impl Updates {
         // Boxed before the future begins, which is part of every resolver's for as long as it lives.
         let said = Box::new((resolution, Ack { verdict }));
         async move {
-            if self.sender.send(said).await.is_err() {
+            if !self.line.replace(said) {
                 return future::pending().await;
             }
             judged.await.map_or(Ok(()), Err)
@@ -74,13 +76,13 @@ impl Updates {
 
     /// Waits until the channel has dropped its end.
     pub(crate) async fn closed(&self) {
-        self.sender.closed().await;
+        self.line.closed().await;
     }
 
     /// A second handle, for the one who must speak if the first is lost in a panic.
     pub(crate) fn spare(&self) -> Self {
         Self {
-            sender: self.sender.clone(),
+            line: self.line.clone(),
             requests: self.requests.clone(),
         }
     }
@@ -89,7 +91,7 @@ impl Updates {
 /// The channel's end. Dropping it ends the resolver that [`supervise`](crate::supervise) runs.
 #[derive(Debug)]
 pub struct Inbox {
-    receiver: mpsc::Receiver<Box<(Resolution, Ack)>>,
+    said: Mailbox<Box<(Resolution, Ack)>>,
     requests: Arc<Requests>,
 }
 
@@ -98,7 +100,12 @@ impl Inbox {
     ///
     /// Cancel-safe: a resolution is either returned or still there.
     pub async fn recv(&mut self) -> Option<(Resolution, Ack)> {
-        self.receiver.recv().await.map(|said| *said)
+        self.said.recv().await.map(|said| *said)
+    }
+
+    /// The same for a task that waits for other things as well.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Resolution, Ack)>> {
+        self.said.poll_recv(cx).map(|said| said.map(|said| *said))
     }
 
     /// Requests re-resolution: a hint, which a resolver may answer late or not at all. Never waits.

@@ -1,6 +1,8 @@
 //! The driver's one timer: whatever is due first.
 
+use std::future::Future as _;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -10,22 +12,23 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
-    /// Waits until `due`; without it, for ever. Cancel-safe: the next wait for the same moment goes on with it.
-    pub(super) async fn wait(&mut self, due: Option<Instant>) {
+    /// Whether `due` has come; without it, it never does. Wakes the task that asked last.
+    pub(super) fn poll(&mut self, due: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(due) = due else {
             self.0 = None;
-            return std::future::pending().await;
+            return Poll::Pending;
         };
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if sleep.deadline() != due {
             sleep.as_mut().reset(due);
         }
-        sleep.as_mut().await;
+        sleep.as_mut().poll(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::time::Duration;
 
     use super::*;
@@ -45,11 +48,11 @@ mod tests {
             let due = start + Duration::from_secs(set_to);
             // Given up before it rings, as by a driver that has something else to do.
             let second = Duration::from_secs(1);
-            while tokio::time::timeout(second, alarm.wait(Some(due)))
-                .await
-                .is_err()
-                && rings
-            {}
+            let mut wait = async || {
+                let rung = poll_fn(|cx| alarm.poll(Some(due), cx));
+                tokio::time::timeout(second, rung).await
+            };
+            while wait().await.is_err() && rings {}
             assert_eq!(Instant::now() == due, rings, "at {set_to} s");
         }
     }

@@ -40,21 +40,18 @@ pub(super) struct HealthChecks {
     next: u64,
 }
 
-/// One watch over one READY subchannel. Ends its check when it is dropped.
+/// One watch over one READY subchannel whose server is asked. Ends its check when it is dropped.
 #[derive(Debug)]
 struct Watch {
     /// Tells its reports from those of earlier watches, which may still be on their way.
     number: u64,
     newest: Arc<Newest<HealthState>>,
-    /// `None` where nobody is asked.
-    check: Option<AbortHandle>,
+    check: AbortHandle,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let Some(check) = &self.check {
-            check.abort();
-        }
+        self.check.abort();
     }
 }
 
@@ -76,6 +73,11 @@ impl HealthChecks {
     /// Reports the health of a READY subchannel, in place of an earlier check of it. `service` is what the
     /// service config asks for; without one nobody is asked and nothing reported: it is healthy.
     pub(super) fn watch(&mut self, id: SubchannelId, link: &Arc<Link>, service: Option<&str>) {
+        self.unwatch(id);
+        // A connection that is lost already is reported as a state of the subchannel.
+        let (Some(service), Some(connection)) = (service, link.connection()) else {
+            return;
+        };
         let number = self.next;
         self.next += 1;
         let report = Report {
@@ -86,24 +88,17 @@ impl HealthChecks {
             messages: self.messages.clone(),
         };
         let newest = report.newest.clone();
-        let check = match (service, link.connection()) {
-            (None, _) => None,
-            (Some(service), Some(connection)) => {
-                let address = connection.address().clone();
-                let check = OwnStream {
-                    connection,
-                    credentials: self.credentials.clone(),
-                    path: "/grpc.health.v1.Health/Watch",
-                    request: HealthRequest {
-                        service: service.to_owned(),
-                    },
-                };
-                let hear = move |news| report.hear(news, &address);
-                Some(tokio::spawn(check.run(hear)).abort_handle())
-            }
-            // A connection that is lost already is reported as a state of the subchannel.
-            (Some(_), None) => None,
+        let address = connection.address().clone();
+        let check = OwnStream {
+            connection,
+            credentials: self.credentials.clone(),
+            path: "/grpc.health.v1.Health/Watch",
+            request: HealthRequest {
+                service: service.to_owned(),
+            },
         };
+        let hear = move |news| report.hear(news, &address);
+        let check = tokio::spawn(check.run(hear)).abort_handle();
         let watch = Watch {
             number,
             newest,
@@ -120,11 +115,6 @@ impl HealthChecks {
     /// Whether there is a check of this subchannel.
     pub(super) fn is_watched(&self, id: SubchannelId) -> bool {
         self.watched.contains_key(&id)
-    }
-
-    /// The subchannels whose health is watched.
-    pub(super) fn watched(&self) -> Vec<SubchannelId> {
-        self.watched.keys().copied().collect()
     }
 
     /// What a watch has to report. One that does not hold any more has nothing.
@@ -218,15 +208,15 @@ fn name(status: i32) -> &'static str {
 mod tests {
     use super::*;
 
-    #[test]
-    fn of_many_reports_one_message_and_the_newest_state_are_left() {
+    #[tokio::test]
+    async fn of_many_reports_one_message_and_the_newest_state_are_left() {
         let (messages, mut inbox) = highball_core::mailbox();
         let mut checks = HealthChecks::new(1, messages.clone(), Vec::new());
         let (id, newest) = (SubchannelId(7), Arc::<Newest<HealthState>>::default());
         let watch = Watch {
             number: 3,
             newest: newest.clone(),
-            check: None,
+            check: tokio::spawn(std::future::pending::<()>()).abort_handle(),
         };
         checks.watched.insert(id, watch);
         let report = Report {

@@ -6,7 +6,7 @@
 //!          turn.apply(); }          // does what the tree asked for, in a fixed order
 //! ```
 //!
-//! The arms below only translate. What happens in a turn is in `turn.rs`; what a resolution means for the
+//! `poll_message` only translates. What happens in a turn is in `turn.rs`; what a resolution means for the
 //! service config is in `config.rs`.
 
 mod alarm;
@@ -21,7 +21,9 @@ mod subchannels;
 mod timers;
 mod turn;
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use highball_balancer::{Path, SubchannelId, TimerId, Wake};
@@ -147,13 +149,14 @@ impl Driver {
     /// Runs until the channel is closed, and returns when all it owned has shut down.
     pub(crate) async fn run(&mut self) {
         loop {
-            let first = self.next_message().await;
+            let first = poll_fn(|cx| self.poll_message(cx)).await;
             if self.take_in(first) {
                 tracing::debug!(target: "channel", "closed");
                 self.end(closing());
                 // Letting go can wait: a program that opens its next channel goes first, and others that are ready.
                 tokio::task::yield_now().await;
-                return self.mode.close().await;
+                // In a box of its own: it is over soon, and the driver's task is there for as long as its channel.
+                return Box::pin(self.mode.close()).await;
             }
             self.mode.apply(&mut self.states);
             // However much there is to do, other tasks have their turns, too.
@@ -178,20 +181,22 @@ impl Driver {
         false
     }
 
-    /// Waits for whatever comes first. Cancel-safe: nothing is lost between the arms.
-    async fn next_message(&mut self) -> Message {
+    /// Whatever comes first. What is rare goes first: a flood of reports cannot starve the timers, nor they it.
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
         let due = self.next_due();
-        let resolver = self.mode.resolver();
-        // What is rare goes first: a flood of reports cannot starve the timers, nor they it.
-        tokio::select! {
-            biased;
-            () = self.alarm.wait(due.map(|(at, _)| at)) => match due {
+        if self.alarm.poll(due.map(|(at, _)| at), cx).is_ready() {
+            return Poll::Ready(match due {
                 Some((_, Some(timer))) => Message::Timer(timer),
                 _ => Message::MaybeIdle,
-            },
-            message = resolving::next(resolver) => message,
-            message = self.inbox.recv() => message.unwrap_or(Message::Close),
+            });
         }
+        if let Some(resolver) = self.mode.resolver()
+            && let Poll::Ready(message) = resolver.poll_next(cx)
+        {
+            return Poll::Ready(message);
+        }
+        let next = self.inbox.poll_recv(cx);
+        next.map(|message| message.unwrap_or(Message::Close))
     }
 
     /// What is due first: a policy's timer, or a look whether the channel is unused.

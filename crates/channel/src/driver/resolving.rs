@@ -1,6 +1,6 @@
 //! The resolver of an active channel, and the line to it.
 
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use highball_resolver::{Inbox, pair, supervise};
 
@@ -34,18 +34,18 @@ impl Resolving {
     pub(crate) fn request(&self) {
         self.inbox.request_resolution();
     }
-}
 
-/// What the resolver says next; never, if there is none or it has ended. Cancel-safe.
-pub(crate) async fn next(resolver: Option<&mut Resolving>) -> Message {
-    match resolver {
-        Some(resolver) if !resolver.ended => match resolver.inbox.recv().await {
+    /// What the resolver says next; nothing more once it has ended.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        if self.ended {
+            return Poll::Pending;
+        }
+        self.inbox.poll_recv(cx).map(|said| match said {
             Some((resolution, ack)) => Message::Resolved(Box::new(resolution), ack),
             None => {
-                resolver.ended = true;
+                self.ended = true;
                 Message::ResolverEnded
             }
-        },
-        _ => std::future::pending().await,
+        })
     }
 }

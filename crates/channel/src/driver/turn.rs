@@ -326,7 +326,7 @@ impl Active {
                 debug!(target: "channel", policy, "switching to new balancing policy");
             }
             if old.is_some_and(|old| old.health_service() != config.health_service()) {
-                for id in self.health.watched() {
+                for id in self.guard(|tree| tree.health_watched()).unwrap_or_default() {
                     self.watch_health(id);
                     if config.health_service().is_none() {
                         self.healthy(id);

@@ -1,11 +1,14 @@
 //! A resolver's life: built, run, contained, ended.
 
 use std::future::pending;
+use std::time::Duration;
 
 use highball_core::{Code, Rejected, Status};
 use highball_resolver::{
     BadTarget, BoxFuture, Resolver, ResolverFactory, ResolverOptions, Target, Updates, pair,
 };
+
+use tokio::time::timeout;
 
 use crate::line::{Count, Line, addresses, found};
 
@@ -170,6 +173,24 @@ async fn a_resolution_is_either_received_or_still_there() {
     }
     assert!(inbox.recv().await.is_some());
     assert_eq!(sender.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolution_that_was_given_up_before_it_was_heard_is_taken_back_by_the_next() {
+    let (updates, mut inbox) = pair();
+    for stale in ["a:1", "a:2"] {
+        let second = Duration::from_secs(1);
+        let given_up = timeout(second, updates.send(found(stale))).await;
+        assert!(given_up.is_err());
+    }
+    let (verdict, heard) = tokio::join!(updates.send(found("a:3")), async {
+        inbox.recv().await.unwrap().0
+    });
+    assert_eq!(
+        (verdict, addresses(&heard)),
+        (Ok(()), vec!["a:3".to_owned()])
+    );
+    assert!(timeout(Duration::from_secs(1), inbox.recv()).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
