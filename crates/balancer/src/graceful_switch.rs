@@ -26,7 +26,8 @@ use crate::{Child, Choice, Cx, Event, LbState, Update};
 #[derive(Default)]
 pub struct GracefulSwitch {
     current: Option<Running>,
-    pending: Option<Running>,
+    /// Boxed: there is seldom one.
+    pending: Option<Box<Running>>,
     /// What is in force, and whether the owner has seen it.
     state: Option<LbState>,
     changed: bool,
@@ -56,7 +57,7 @@ impl GracefulSwitch {
         attributes: Attributes,
         cx: &mut Cx<'_>,
     ) -> Result<(), Rejected> {
-        let newest = self.pending.as_ref().or(self.current.as_ref());
+        let newest = self.pending.as_deref().or(self.current.as_ref());
         if !newest.is_some_and(|newest| newest.choice.is_same_policy(choice)) {
             self.start(choice, cx);
         }
@@ -85,7 +86,7 @@ impl GracefulSwitch {
         let has_policy = self.current.is_some();
         let target = match cx.hop() {
             None => self.newest(),
-            Some(slot) => [&mut self.current, &mut self.pending]
+            Some(slot) => [self.current.as_mut(), self.pending.as_deref_mut()]
                 .into_iter()
                 .flatten()
                 .find(|running| running.child.slot() == slot),
@@ -114,22 +115,22 @@ impl GracefulSwitch {
     }
 
     fn newest(&mut self) -> Option<&mut Running> {
-        self.pending.as_mut().or(self.current.as_mut())
+        self.pending.as_deref_mut().or(self.current.as_mut())
     }
 
     /// Starts the chosen policy: as current if it is the first, else as pending in the place of the
     /// pending one before it.
     fn start(&mut self, choice: &Choice, cx: &mut Cx<'_>) {
         debug!(target: "balancer", path = %cx.path(), policy = choice.name(), "policy starts");
-        let place = match self.current {
-            None => &mut self.current,
-            Some(_) => &mut self.pending,
-        };
-        *place = None;
-        *place = Some(Running {
+        self.pending = None;
+        let started = Running {
             choice: choice.clone(),
             child: Child::build(choice.name(), cx, |cx| choice.build(cx)),
-        });
+        };
+        match self.current {
+            None => self.current = Some(started),
+            Some(_) => self.pending = Some(Box::new(started)),
+        }
     }
 
     /// Looks at what the last call published: what is in force now?
@@ -156,7 +157,7 @@ impl GracefulSwitch {
     fn swap(&mut self) {
         if let Some(pending) = self.pending.take() {
             self.put_in_force(pending.child.state().clone());
-            self.current = Some(pending);
+            self.current = Some(*pending);
         }
     }
 
@@ -175,7 +176,11 @@ impl Running {
 impl fmt::Debug for GracefulSwitch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("GracefulSwitch");
-        for (role, running) in [("current", &self.current), ("pending", &self.pending)] {
+        let running = [
+            ("current", self.current.as_ref()),
+            ("pending", self.pending.as_deref()),
+        ];
+        for (role, running) in running {
             if let Some(running) = running {
                 out.field(role, &running.child);
             }

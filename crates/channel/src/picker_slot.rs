@@ -14,7 +14,6 @@
 //! With `driver/turn.rs` this is the seventh stop of the reading path: states become a picker. Exercise: why
 //! must `publish` swap first and tell second?
 
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -32,8 +31,29 @@ use crate::call::{Timer, Unopened};
 use crate::driver::panicked;
 use crate::service_config::MethodConfigs;
 
-/// The links of all subchannels there are. Shared by generations until a subchannel comes or goes.
-pub(crate) type Links = Arc<BTreeMap<SubchannelId, Arc<Link>>>;
+/// The links of all subchannels there are, sorted. Shared by generations until a subchannel comes or goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Links(Arc<[(SubchannelId, Arc<Link>)]>);
+
+impl Links {
+    pub(crate) fn find(&self, id: SubchannelId) -> Option<&Arc<Link>> {
+        let found = self.0.binary_search_by_key(&id, |(known, _)| *known);
+        found.ok().map(|place| &self.0[place].1)
+    }
+
+    /// In the order in which the subchannels were made.
+    pub(crate) fn all(&self) -> &[(SubchannelId, Arc<Link>)] {
+        &self.0
+    }
+}
+
+impl FromIterator<(SubchannelId, Arc<Link>)> for Links {
+    fn from_iter<I: IntoIterator<Item = (SubchannelId, Arc<Link>)>>(links: I) -> Self {
+        let mut links: Vec<_> = links.into_iter().collect();
+        links.sort_unstable_by_key(|(id, _)| *id);
+        Self(links.into())
+    }
+}
 
 /// What calls see of the control plane at one moment.
 #[derive(Debug)]
@@ -163,7 +183,7 @@ impl PickerSlot {
             let generation = self.load();
             match contained_pick(&*generation.picker, call) {
                 Pick::Use(selection) => {
-                    let link = generation.links.get(&selection.subchannel);
+                    let link = generation.links.find(selection.subchannel);
                     if let Some(connection) = link.and_then(|link| link.connection()) {
                         let (metadata, done) = (selection.metadata, selection.done);
                         return Ok(Picked {

@@ -36,9 +36,7 @@ impl Call {
     /// Adds what calls can see of the control plane.
     fn look_around(&self, why: &mut Explanation) {
         let generation = self.channel.slot().load();
-        let mut links: Vec<_> = generation.links.iter().collect();
-        // In the order in which they were made.
-        links.sort_by_key(|(id, _)| **id);
+        let links = generation.links.all();
         let told = links.iter().take(MOST_SUBCHANNELS);
         why.subchannels = told.map(|(_, link)| link.explain()).collect();
         why.more_subchannels = links.len() - why.subchannels.len();

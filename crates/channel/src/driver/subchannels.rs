@@ -184,12 +184,10 @@ impl Subchannels {
     pub(crate) fn links(&mut self) -> Links {
         let table = &self.table;
         let links = self.links.get_or_insert_with(|| {
-            Arc::new(
-                table
-                    .iter()
-                    .map(|(id, entry)| (*id, entry.link().clone()))
-                    .collect(),
-            )
+            let entries = table.iter();
+            entries
+                .map(|(id, entry)| (*id, entry.link().clone()))
+                .collect()
         });
         links.clone()
     }
