@@ -32,8 +32,8 @@ pub(super) struct SameHeaders {
 #[derive(Debug)]
 struct Sent {
     time: Duration,
-    /// Made when it comes for the second time.
-    headers: Option<HeaderMap>,
+    /// Made when it comes for the second time. Boxed: there is a place for it in each connection, mostly unused.
+    headers: Option<Box<HeaderMap>>,
 }
 
 impl SameHeaders {
@@ -58,10 +58,10 @@ impl SameHeaders {
         let mut places = self.places();
         let place = &mut places[place_of(left)];
         match place {
-            Some(sent) if sent.time == left => sent
-                .headers
-                .get_or_insert_with(|| self.with(encode_timeout(left)))
-                .clone(),
+            Some(sent) if sent.time == left => {
+                let same = || Box::new(self.with(encode_timeout(left)));
+                HeaderMap::clone(sent.headers.get_or_insert_with(same))
+            }
             _ => {
                 // The first is kept in HPACK's table, if only for its name.
                 let is_first = place.is_none();

@@ -51,8 +51,8 @@ pub(super) struct ConnectionTask {
     turns_to_flush: u8,
     /// Runs since the wire ended in one direction.
     last_words: Option<Pin<Box<Sleep>>>,
-    /// With keepalive only.
-    vigil: Option<Vigil>,
+    /// With keepalive only; boxed, for most are without.
+    vigil: Option<Box<Vigil>>,
     pings: Pings,
     inflow: Inflow,
 }
@@ -73,7 +73,7 @@ impl ConnectionTask {
             bell: Bell::new(),
             turns_to_flush: FIRST_FLUSH,
             last_words: None,
-            vigil,
+            vigil: vigil.map(Box::new),
             pings: Pings::default(),
             inflow: Inflow::new(windows, settings::CLIENT_CONNECTION_WINDOW_LIMIT),
         }
@@ -87,7 +87,8 @@ impl ConnectionTask {
             let closed = poll_fn(|cx| self.poll(cx)).await;
             if let Some(tap) = self.end(closed) {
                 let shut_down = poll_fn(|cx| tap.poll_shutdown(cx));
-                let _ = tokio::time::timeout(LAST_WORDS, shut_down).await;
+                // In a box of its own: it is over soon, and the task is there for as long as the connection.
+                let _ = Box::pin(tokio::time::timeout(LAST_WORDS, shut_down)).await;
             }
         }
     }

@@ -32,7 +32,7 @@ const RESETS: u32 = 100_000;
 const OPEN_HEADERS: u32 = 8;
 
 /// How many streams the last limit is watched on at a time.
-const WATCHED: usize = 64;
+const WATCHED: usize = 16;
 
 /// Counts the frames of one peer.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) struct FloodGuard {
     settings: u32,
     idle_frames: u32,
     resets: u32,
-    /// For a stream id and its neighbours 128 ids on: who had HEADERS without END_STREAM last, in the upper 24
+    /// For a stream id and its neighbours 32 ids on: who had HEADERS without END_STREAM last, in the upper 28
     /// bits, and how many. Boxed on first use, which only a client makes.
     open_headers: Option<Box<[u32; WATCHED]>>,
 }
@@ -114,11 +114,11 @@ impl FloodGuard {
             .get_or_insert_with(|| Box::new([0; WATCHED]));
         let entry = &mut watched[(stream >> 1) as usize % WATCHED];
         // Its place in the table says the rest of a stream's id.
-        let id = (stream >> 7) << 8;
-        if *entry & !0xff != id {
+        let id = (stream >> 5) << 4;
+        if *entry & !0xf != id {
             *entry = id;
         }
-        if *entry & 0xff == OPEN_HEADERS {
+        if *entry & 0xf == OPEN_HEADERS {
             return Err("too_many_informational_headers");
         }
         *entry += 1;
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn interim_headers_spread_over_streams_meet_a_limit_too() {
         let mut guard = FloodGuard::new(Role::Client);
-        let streams = [1, 129].into_iter().cycle().take(20_000);
+        let streams = [1, 33].into_iter().cycle().take(20_000);
         let refused = streams
             .filter(|id| guard.frame_in(head(kind::HEADERS, 0, *id)).is_err())
             .count();
