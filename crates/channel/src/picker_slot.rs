@@ -131,7 +131,7 @@ pub(crate) struct Picked {
 impl Picked {
     /// Where the subchannel's connections are.
     pub(crate) fn link(&self) -> Option<&Arc<Link>> {
-        self.generation.links.get(&self.subchannel)
+        self.generation.links.find(self.subchannel)
     }
 }
 

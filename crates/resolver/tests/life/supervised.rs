@@ -7,7 +7,6 @@ use highball_core::{Code, Rejected, Status};
 use highball_resolver::{
     BadTarget, BoxFuture, Resolver, ResolverFactory, ResolverOptions, Target, Updates, pair,
 };
-
 use tokio::time::timeout;
 
 use crate::line::{Count, Line, addresses, found};
