@@ -170,7 +170,7 @@ fn not_http2(facts: &Facts, error: Option<h2::Error>) -> io::Error {
 /// The server's GOAWAY goes to the owner before h2 turns new streams away.
 fn watch_goaway(shared: &Arc<Shared>, complaints: &Complaints) {
     let told = Arc::downgrade(shared);
-    let complaints = complaints.clone();
+    let complaints = complaints.shared();
     shared.facts.on_goaway(move |goaway| {
         let Some(shared) = told.upgrade() else { return };
         let lost = Lost::GoAway {

@@ -10,11 +10,23 @@ use crate::keepalive::Vigil;
 /// The shortest time between two PINGs (gRFC A8).
 pub(super) const MIN_TIME: Duration = Duration::from_secs(10);
 
-/// How many connections have ended with `too_many_pings`. Clones count together.
-#[derive(Clone, Debug, Default)]
+/// How many connections of one channel have ended with `too_many_pings`.
+#[derive(Debug, Default)]
 pub(super) struct Complaints(Arc<AtomicU32>);
 
+impl Clone for Complaints {
+    /// For another channel, of which nobody has complained (gRFC A8).
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
 impl Complaints {
+    /// The same count, for a connection to add to.
+    pub(super) fn shared(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     pub(super) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -41,7 +53,8 @@ mod tests {
     #[test]
     fn each_complaint_doubles_the_time_without_end() {
         let complaints = Complaints::default();
-        let shared = complaints.clone();
+        let shared = complaints.shared();
+        let other = complaints.clone();
         let time = |complaints: &Complaints| complaints.stretch(MIN_TIME).as_secs();
         assert_eq!(time(&complaints), 10);
         shared.add();
@@ -50,5 +63,6 @@ mod tests {
         assert_eq!(time(&complaints), 40);
         (0..100).for_each(|_| shared.add());
         assert_eq!(complaints.stretch(MIN_TIME), Duration::MAX);
+        assert_eq!(time(&other), 10, "nobody has complained of another channel");
     }
 }

@@ -12,6 +12,9 @@ use crate::inflow::Windows;
 /// The settings of a client's connection. [`Default`] is what users get.
 ///
 /// Everything that is not here is fixed: see the table in the crate's documentation.
+///
+/// A channel has options of its own. What its servers say to its [`Keepalive`] holds for the connections that are
+/// made with the same options afterwards, and not for those of a clone: that may be another channel's (gRFC A8).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClientOptions {
@@ -37,7 +40,7 @@ pub struct ClientOptions {
     pub last_stream_id: u32,
     /// Whether servers are asked if they are still there; they are not by default.
     pub keepalive: Option<Keepalive>,
-    /// Shared by the connections made with these options and with their clones.
+    /// Shared by the connections made with these options, and not with their clones.
     pub(super) complaints: Complaints,
 }
 
@@ -46,7 +49,7 @@ pub struct ClientOptions {
 ///
 /// A server decides how often it may be asked. By default a gRPC server allows a PING in five minutes, and
 /// in two hours where there are no streams; a client that asks more often loses its connection
-/// (`too_many_pings`), and new connections then wait twice as long.
+/// (`too_many_pings`), and the new connections of its channel then wait twice as long.
 ///
 /// ```
 /// use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highball_channel::transport::Keepalive;
+use highball_channel::transport::{ClientOptions, Keepalive};
 use highball_channel::{Code, Status};
 use highball_echo::{Echo, EchoRequest, EchoResponse, EchoServer, EchoWithAddress};
 use highball_server::{Request, Response, Server};
@@ -148,6 +148,32 @@ async fn f57_goaway_too_many_pings() {
         assert_eq!(start.elapsed().as_secs(), asked_after);
         peer.send(Frame::goaway(stream, 11, "too_many_pings")).await;
         peer.rest().await;
+        peers.push(peer);
+    }
+    script.end(peers).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a8_what_one_channel_is_told_is_nothing_to_another_with_the_same_options() {
+    let mut options = ClientOptions::default();
+    options.keepalive = Some(KEEPALIVE);
+    let mut script = script();
+    let mut peers = Vec::new();
+    for options in [options.clone(), options] {
+        let builder = script.world.builder().client_options(options);
+        script.channel = builder.build().expect("the choices make sense");
+        let call = script.call();
+        let mut peer = script.accept().await;
+        let stream = peer.headers().await;
+        let start = Instant::now();
+        peer.send_all(reply(stream)).await;
+        assert_eq!(call.await.unwrap().unwrap(), A);
+        peer.until(|frame| matches!(frame, Frame::Ping { ack: false, .. }))
+            .await;
+        assert_eq!(start.elapsed().as_secs(), 10);
+        peer.send(Frame::goaway(stream, 11, "too_many_pings")).await;
+        peer.rest().await;
+        script.channel.close().await;
         peers.push(peer);
     }
     script.end(peers).await;
