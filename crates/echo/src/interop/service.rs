@@ -1,7 +1,7 @@
 //! The server's part of the interoperability tests.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{StreamExt as _, stream};
 use highball_server::orca::{CallMetrics, LoadReporting, OrcaService, ServerMetrics};
@@ -80,11 +80,23 @@ impl TestService for TestServer {
         }))
     }
 
+    /// Never the same twice: who gets the same twice has it from a cache.
     async fn cacheable_unary_call(
         &self,
-        request: Request<SimpleRequest>,
+        _: Request<SimpleRequest>,
     ) -> Result<Response<SimpleResponse>, Status> {
-        self.unary_call(request).await
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let nanoseconds = now.unwrap_or_default().as_nanos().to_string();
+        let mut metadata = MetadataMap::new();
+        metadata.insert("cache-control", "max-age=60, public")?;
+        let response = SimpleResponse {
+            payload: Some(Payload {
+                body: nanoseconds.into_bytes(),
+                ..Payload::default()
+            }),
+            ..SimpleResponse::default()
+        };
+        Ok(Response::new(response).with_metadata(metadata))
     }
 
     async fn streaming_output_call(

@@ -44,13 +44,20 @@ pub const CASES: [&str; 26] = [
 ];
 
 /// Official cases that are not here yet, and why.
-pub const NOT_YET: [(&str, &str); 2] = [
-    ("cacheable_unary", "it needs a proxy that caches"),
-    (
-        "max_concurrent_streams_connection_scaling",
-        "a subchannel has one connection (gRFC A105 is to come)",
-    ),
-];
+pub const NOT_YET: [(&str, &str); 1] = [(
+    "max_concurrent_streams_connection_scaling",
+    "a subchannel has one connection (gRFC A105 is to come)",
+)];
+
+/// Official cases that are left out, and why.
+///
+/// `cacheable_unary` has a call made by GET and answered by a proxy that caches. gRPC over HTTP/2 has requests by POST
+/// alone (PROTOCOL-HTTP2), which proxies do not answer from a cache; C-core, where GET was an experiment, refuses it,
+/// and in grpc-java the case says of itself that it is broken. The server's part of it is there.
+pub const LEFT_OUT: [(&str, &str); 1] = [(
+    "cacheable_unary",
+    "it is about requests by GET, and gRPC over HTTP/2 has them by POST alone",
+)];
 
 /// The longest a case may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,12 +106,16 @@ pub async fn run(case: &str, tester: &Tester) -> Result<(), Failure> {
 }
 
 fn no_such(case: &str) -> Failure {
-    let not_yet = NOT_YET.iter().find(|(name, _)| *name == case);
-    Failure::new(match not_yet {
-        Some((_, why)) => format!("not yet: {why}"),
-        None => format!(
-            "there is no case named {case:?}; there are {}",
-            CASES.join(", ")
-        ),
+    let why_not = |cases: &[(&str, &'static str)]| {
+        let named = cases.iter().find(|(name, _)| *name == case);
+        named.map(|(_, why)| *why)
+    };
+    Failure::new(if let Some(why) = why_not(&NOT_YET) {
+        format!("not yet: {why}")
+    } else if let Some(why) = why_not(&LEFT_OUT) {
+        format!("left out: {why}")
+    } else {
+        let cases = CASES.join(", ");
+        format!("there is no case named {case:?}; there are {cases}")
     })
 }
