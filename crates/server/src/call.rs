@@ -44,6 +44,8 @@ pub struct IncomingCall {
 pub(crate) struct ConnectionContext {
     pub(crate) peer: Option<Peer>,
     pub(crate) interceptors: Option<Interceptors>,
+    /// The server stops, gracefully or at once.
+    pub(crate) drain: CancellationToken,
     /// The server stops at once: nothing runs on, whatever it asked for.
     pub(crate) stop: CancellationToken,
     /// No other thread could take the calls meanwhile, so they begin in the connection's task.

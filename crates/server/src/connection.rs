@@ -44,6 +44,7 @@ async fn serve_calls(connection: &mut ServerConnection, shared: &Shared) {
     let context = Arc::new(ConnectionContext {
         peer: Some(client.clone()),
         interceptors: shared.interceptors.clone(),
+        drain: shared.drain.child_token(),
         stop: shared.stop.child_token(),
         calls_begin_here: matches!(
             Handle::current().runtime_flavor(),
@@ -52,8 +53,7 @@ async fn serve_calls(connection: &mut ServerConnection, shared: &Shared) {
     });
     // Tokens of its own: connections do not meet at the server's on every turn. A stop begins with a drain, so
     // one signal at a time is waited for.
-    let drain = shared.drain.child_token();
-    let mut signal = pin!(drain.cancelled());
+    let mut signal = pin!(context.drain.cancelled());
     let mut closing = false;
     loop {
         tokio::select! {

@@ -85,6 +85,7 @@
 mod call;
 mod cancellation;
 mod compression;
+mod endless;
 mod intercepted;
 mod interceptor;
 mod kinds;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use highball_core::{Attributes, MetadataMap, Peer, Status};
 use highball_transport::{Compression, CompressionSwitch, Compressions};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::Cancellation;
 use crate::call::CallContext;
@@ -149,6 +150,30 @@ impl<T> Request<T> {
     /// Tells when the call is over: for tasks that the handler starts.
     pub fn cancellation(&self) -> Cancellation {
         Cancellation::of(Arc::clone(&self.context))
+    }
+
+    /// Tells when the server is about to stop, gracefully or at once: for streams that have no end of their own. A
+    /// graceful stop waits for them, until its grace is over, unless they end when they hear of it. A stop at once
+    /// waits for nobody.
+    ///
+    /// Never fires in a test without a connection.
+    ///
+    /// ```
+    /// use highball_server::{Request, Response, ResponseStream, Status};
+    ///
+    /// async fn ticks(request: Request<()>) -> Result<Response<ResponseStream<()>>, Status> {
+    ///     let stopping = request.server_stopping();
+    ///     let ticks = futures::stream::unfold(stopping, async |stopping| {
+    ///         tokio::select! {
+    ///             () = tokio::time::sleep(std::time::Duration::from_secs(1)) => Some((Ok(()), stopping)),
+    ///             () = stopping.cancelled() => None,
+    ///         }
+    ///     });
+    ///     Ok(Response::new(Box::pin(ticks)))
+    /// }
+    /// ```
+    pub fn server_stopping(&self) -> CancellationToken {
+        self.context.connection.drain.child_token()
     }
 
     /// From here on the handler runs to its end even if the client cancels, is lost, or waits no longer:

@@ -12,6 +12,7 @@ use highball_server::health::ServingStatus::{NotServing, ServiceUnknown, Serving
 use highball_server::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use highball_server::{IncomingCall, Request, Response, ResponseStream, Server, Service};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::world::{A, B, World, nothing_is_left, settle, who};
 
@@ -99,6 +100,20 @@ async fn a17_a_server_that_is_about_to_stop_is_left_before_it_does() {
     }
     world.stop_gracefully(A).await;
     assert_eq!(who(&channel).await.unwrap(), B);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a17_a_graceful_stop_does_not_wait_for_channels_that_watch_health() {
+    let (mut world, health) = infirmary();
+    health.set("echo", Serving);
+    let channel = channel(&world, r#"{"serviceName":"echo"}"#);
+    channel.wait_ready(Duration::from_secs(1)).await.unwrap();
+    settle().await;
+    assert_eq!(health.watchers(), 1);
+    let start = Instant::now();
+    world.stop_gracefully(A).await;
+    assert_eq!((start.elapsed(), health.watchers()), (Duration::ZERO, 0));
     nothing_is_left(world, channel).await;
 }
 

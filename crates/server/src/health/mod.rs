@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::endless::Endless;
 use crate::{IncomingCall, Request, Response, ResponseStream, Service, Status};
 use statuses::Statuses;
 use v1::health_server::{Health, HealthServer};
@@ -38,7 +39,7 @@ const MOST_LISTED: usize = 100;
 /// time; none blocks.
 ///
 /// A `Watch` lasts until its client ends it, which gRPC's clients do when they hear that the server stops. A
-/// graceful stop waits for others as it does for any call: until its grace is over.
+/// graceful stop ends the others, CANCELLED, after a second.
 ///
 /// ```
 /// use highball_server::Server;
@@ -148,9 +149,10 @@ impl Health for Registry {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<ResponseStream<HealthCheckResponse>>, Status> {
+        let stopping = request.server_stopping();
         let service = request.into_message().service;
         let watching = Watching::new(service, self.statuses.subscribe());
-        Ok(Response::new(Box::pin(watching)))
+        Ok(Response::new(Box::pin(Endless::new(watching, stopping))))
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::time::{Sleep, sleep};
 use super::LoadSource;
 use super::v3::OrcaLoadReportRequest;
 use super::v3::open_rca_service_server::{OpenRcaService, OpenRcaServiceServer};
+use crate::endless::Endless;
 use crate::{IncomingCall, Request, Response, ResponseStream, Service, Status};
 
 /// The least time from one report to the next that a server puts up with.
@@ -22,7 +23,8 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(30);
 /// Tells clients that ask how loaded the server is: at once, and then at the interval that they ask for, changed
 /// or not. Nobody gets reports more often than every 30 seconds.
 ///
-/// A client listens until it has had enough; gRPC's clients have when they hear that the server stops.
+/// A client listens until it has had enough; gRPC's clients have when they hear that the server stops. A graceful stop
+/// ends the calls of others, CANCELLED, after a second.
 #[derive(Clone)]
 pub struct OrcaService {
     source: Arc<dyn LoadSource>,
@@ -79,7 +81,8 @@ impl OpenRcaService for OrcaService {
             interval: self.interval(request.message().report_interval),
             pause: None,
         };
-        Ok(Response::new(Box::pin(reports)))
+        let stopping = request.server_stopping();
+        Ok(Response::new(Box::pin(Endless::new(reports, stopping))))
     }
 }
 

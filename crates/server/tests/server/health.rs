@@ -1,9 +1,11 @@
 //! The health service as clients see it: Check, List, Watch.
 
+use highball_server::Server;
 use highball_server::health::v1::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
 use highball_server::health::{HealthService, ServingStatus};
+use tokio::time::Instant;
 
 use crate::support::client::{Incoming, Reply, framed, to_path};
 use crate::support::{Client, World, settle};
@@ -44,6 +46,10 @@ impl Ward {
         let mut call = self.client.open(request, false).await;
         call.send.send_data(asked(service), true).unwrap();
         call.incoming().await
+    }
+
+    fn server(&self) -> &Server {
+        &self.world.server
     }
 
     async fn end(self) {
@@ -121,6 +127,24 @@ async fn a_watch_tells_what_changes_and_nothing_else() {
     ward.health.set("trains", Serving);
     assert_eq!(next(&mut watch).await, Serving);
     drop(watch);
+    ward.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_graceful_stop_ends_the_watches_that_their_clients_do_not_end() {
+    let ward = Ward::new().await;
+    let request = to_path("/grpc.health.v1.Health/Watch");
+    let watching = ward.client.send_all(request, [asked("")]);
+    let stopping = async {
+        settle().await;
+        let start = Instant::now();
+        ward.server().graceful_stop().await;
+        start.elapsed().as_secs()
+    };
+    let (watched, took) = tokio::join!(watching, stopping);
+    assert_eq!(watched.status(), "1 Stream has ended.");
+    assert_eq!(watched.messages.len(), 1, "it has served all the while");
+    assert_eq!((took, ward.health.watchers()), (1, 0));
     ward.end().await;
 }
 

@@ -13,18 +13,41 @@ use highball_server::{
 use tokio::time::Instant;
 
 use crate::support::client::{Incoming, framed, to_path};
-use crate::support::{Client, World};
+use crate::support::{Client, World, settle};
+
+const OUT_OF_BAND: &str = "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics";
 
 /// Asks for reports out of band.
 async fn listen(client: &Client, interval: Duration) -> Incoming {
-    let path = "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics";
-    let mut call = client.open(to_path(path).body(()).unwrap(), false).await;
+    let mut call = client
+        .open(to_path(OUT_OF_BAND).body(()).unwrap(), false)
+        .await;
     let asked = OrcaLoadReportRequest {
         report_interval: Some(ProtoDuration::from(interval)),
         request_cost_names: Vec::new(),
     };
     call.send.send_data(framed(&asked), true).unwrap();
     call.incoming().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_graceful_stop_ends_the_reports_to_clients_that_go_on_listening() {
+    let service = OrcaService::new(ServerMetrics::new());
+    let world = World::with(|builder| builder.add_service(service));
+    let client = world.client().await;
+    let asked = framed(&OrcaLoadReportRequest::default());
+    let listening = client.send_all(to_path(OUT_OF_BAND), [asked]);
+    let stopping = async {
+        settle().await;
+        let start = Instant::now();
+        world.server.graceful_stop().await;
+        start.elapsed().as_secs()
+    };
+    let (heard, took) = tokio::join!(listening, stopping);
+    assert_eq!(heard.status(), "1 Stream has ended.");
+    assert_eq!((heard.messages.len(), took), (1, 1));
+    drop(client);
+    world.end().await;
 }
 
 #[tokio::test(start_paused = true)]
