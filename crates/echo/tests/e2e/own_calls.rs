@@ -28,6 +28,17 @@ pub(crate) struct Name {
     failure: Option<Status>,
 }
 
+impl Name {
+    /// Not known when it is asked for the first few times.
+    pub(crate) fn failing(failures: usize) -> Self {
+        Self {
+            failures,
+            failure: Some(Status::unavailable("no token server")),
+            ..Self::default()
+        }
+    }
+}
+
 impl CallCredentials for Name {
     async fn metadata(&self, call: &RequestInfo<'_>) -> Result<MetadataMap, CallCredentialsError> {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed);

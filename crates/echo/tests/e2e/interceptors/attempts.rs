@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Events;
 use crate::hedging::servers::{NEVER, Rig, UNAVAILABLE, policy};
+use crate::own_calls::Name;
 use crate::script::{Script, reply};
 use crate::world::{A, World, message, nothing_is_left, settle, who, who_with};
 
@@ -257,6 +258,61 @@ async fn a6_hedges_are_seen_racing_one_winning_and_the_others_being_cancelled() 
     ];
     assert_eq!(in_order(&events.take()), expected);
     rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a6_more_than_is_kept_commits_a_race_to_the_attempt_that_was_sent_most() {
+    let (rig, events) = watched(&policy(2, "0.5s", ""), |_| (800, Ok(()))).await;
+    let echo = EchoClient::new(rig.channel.clone());
+    let (say, requests) = futures::channel::mpsc::unbounded();
+    let mut request = Request::new(requests);
+    request.options_mut().max_replay_bytes = Some(20);
+    let mut replies = echo.bidirectional_streaming_echo(request).await.unwrap();
+    let reading = tokio::spawn(async move { replies.message().await });
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        say.unbounded_send(message("12345")).unwrap();
+    }
+    drop(say);
+    let reply = reading.await.unwrap().unwrap().unwrap();
+    assert_eq!(reply.message, "12345 12345");
+    let expected = [
+        "0 0h begins",
+        "0 0h goes to a:1",
+        "0 0h is sent",
+        "500 1h begins",
+        "500 1h goes to b:2",
+        "500 1h is sent",
+        "600 1h is cancelled",
+        "600 0h is committed",
+        "800 0h is answered",
+        "800 0h is cancelled",
+    ];
+    assert_eq!(
+        in_order(&events.take()),
+        expected,
+        "nobody reads to the end"
+    );
+    rig.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_without_its_credentials_ends_unsent_at_the_server_that_was_picked() {
+    let events = Events::default();
+    let mut world = World::new();
+    world.start(A);
+    world.resolve(&[A]);
+    let builder = world.builder().interceptor(watch(&events));
+    let channel = builder.call_credentials(Name::failing(1)).build().unwrap();
+    let status = who(&channel).await.unwrap_err();
+    let expected = [
+        "0 0 begins",
+        "0 0 goes to a:1",
+        &format!("0 0 ends unseen, {status}"),
+    ];
+    assert_eq!(events.take(), expected);
+    who(&channel).await.unwrap();
+    nothing_is_left(world, channel).await;
 }
 
 #[tokio::test(start_paused = true)]
