@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use h2::RecvStream;
 use highball_core::{Code, MetadataMap, Status};
 use http::response::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::status::{from_headers, from_trailers, http_code};
 
@@ -76,8 +76,21 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     headers
         .iter()
         .find(|(name, _)| **name == header::CONTENT_TYPE)
-        .and_then(|(_, value)| value.as_bytes().strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        .is_some_and(|(_, value)| is_grpcs(value))
+}
+
+fn is_grpcs(content_type: &HeaderValue) -> bool {
+    let suffix = content_type.as_bytes().strip_prefix(b"application/grpc");
+    suffix.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// What nearly every response starts with: that it is gRPC's, and nothing else.
+pub(crate) fn is_bare(headers: &HeaderMap, limit: u32) -> bool {
+    headers.len() == 1
+        && headers
+            .iter()
+            .all(|(name, value)| *name == header::CONTENT_TYPE && is_grpcs(value))
+        && header_list_size(headers) <= limit as usize
 }
 
 /// A reply of something that is no gRPC server: a proxy's page, mostly.
@@ -252,7 +265,7 @@ mod tests {
         let expected = "RESOURCE_EXHAUSTED: peer header list size exceeded limit (16384 bytes)";
         assert_eq!(verdict(200, &[GRPC, ("k", &long)], false), expected);
         let mut map = parts(200, &[("k", &long)]).headers;
-        map.append("grpc-status", http::HeaderValue::from_static("0"));
+        map.append("grpc-status", HeaderValue::from_static("0"));
         assert_eq!(trailers(map, 0, LIMIT).unwrap_err().to_string(), expected);
         let cut = trailers(parts(200, &[("grpc-status", "0")]).headers, 17_000, LIMIT);
         assert_eq!(cut.unwrap_err().to_string(), expected);

@@ -8,7 +8,7 @@ use highball_core::explanation::{Phase, Seen};
 use highball_core::{Code, MetadataMap, Status};
 use highball_subchannel::Link;
 use highball_transport::client::{
-    Connection, Ended, OpenError, Processed, RecvHalf, RequestHead, Slot,
+    Connection, Ended, OpenError, Processed, RecvHalf, RequestHead, SendHalf, Slot,
 };
 
 use super::observed::Observed;
@@ -42,17 +42,29 @@ pub(crate) enum Unopened {
     Over(Status),
 }
 
-/// How a stream is opened: [`Connection::open`] or, with a message, [`Connection::open_with`]. `S` is what the
-/// request is sent with.
+/// An attempt that has just been given a stream, of which the caller holds `S`.
+pub(super) struct Opened<S> {
+    pub(super) stream: S,
+    pub(super) connection: Connection,
+    pub(super) finish: Finish,
+}
+
+impl Opened<(SendHalf, RecvHalf)> {
+    /// The half that sends, and the rest.
+    pub(super) fn split(self) -> (SendHalf, Attempt) {
+        let (send, receive) = self.stream;
+        (send, Attempt::new(receive, self.connection, self.finish))
+    }
+}
+
+/// How a stream is opened: [`Connection::open`] or, with a message, [`Connection::open_with`]. `S` is what is handed
+/// up of it.
 pub(super) trait Open<S>:
-    FnMut(&Connection, Slot, RequestHead) -> Result<(S, RecvHalf), OpenError>
+    FnMut(&Connection, Slot, RequestHead) -> Result<S, OpenError>
 {
 }
 
-impl<S, F> Open<S> for F where
-    F: FnMut(&Connection, Slot, RequestHead) -> Result<(S, RecvHalf), OpenError>
-{
-}
+impl<S, F> Open<S> for F where F: FnMut(&Connection, Slot, RequestHead) -> Result<S, OpenError> {}
 
 impl Call {
     /// Opens a stream, as `open` does. A connection that turns out to be draining costs nothing but the wait for
@@ -63,7 +75,7 @@ impl Call {
         retrying: &mut Retrying,
         timer: &mut Timer<'_>,
         mut open: impl Open<S>,
-    ) -> Result<(S, Attempt), Status> {
+    ) -> Result<Opened<S>, Status> {
         loop {
             let attempt = retrying.attempt();
             let mut observed = self.observers.begin(attempt);
@@ -89,7 +101,7 @@ impl Call {
         observed: &mut Observed,
         timer: &mut Timer<'_>,
         open: &mut impl Open<S>,
-    ) -> Result<(S, Attempt), Unopened> {
+    ) -> Result<Opened<S>, Unopened> {
         let info = CallInfo::new(self.method.path(), &self.metadata);
         let pickers = self.channel.slot();
         loop {
@@ -103,16 +115,15 @@ impl Call {
                 head.previous_attempts = attempt.previous_attempts;
                 let mut finish = Finish::hook(picked.done.take());
                 match open(&picked.connection, slot, head) {
-                    Ok((send, receive)) => {
+                    Ok(stream) => {
                         finish.observed = mem::take(observed);
                         finish.observed.sent();
                         let connection = picked.connection;
-                        let attempt = Attempt {
-                            receive,
+                        return Ok(Opened {
+                            stream,
                             connection,
                             finish,
-                        };
-                        return Ok((send, attempt));
+                        });
                     }
                     Err(OpenError::Failed(status)) => {
                         timer.unopened(Some(picked.connection.address()), &status);
@@ -262,6 +273,14 @@ pub(super) fn receiving_from(connection: &Connection) -> String {
 }
 
 impl Attempt {
+    pub(super) fn new(receive: RecvHalf, connection: Connection, finish: Finish) -> Self {
+        Self {
+            receive,
+            connection,
+            finish,
+        }
+    }
+
     /// The attempt ended with this status; the server can have seen of it what `processed` says.
     pub(super) fn failed(
         self,

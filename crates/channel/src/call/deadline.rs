@@ -19,7 +19,8 @@ use super::Journal;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     began: Instant,
-    at: Option<Instant>,
+    /// How long it may take. The clock can say when that will be over.
+    timeout: Option<Duration>,
     /// Nothing has been waited for since the call began: what time it is can be told without a clock.
     is_new: bool,
 }
@@ -30,7 +31,7 @@ impl Deadline {
         let began = Instant::now();
         Self {
             began,
-            at: timeout.and_then(|timeout| began.checked_add(timeout)),
+            timeout: timeout.filter(|timeout| began.checked_add(*timeout).is_some()),
             is_new: true,
         }
     }
@@ -45,22 +46,26 @@ impl Deadline {
 
     /// The same, for a call that begins only now.
     pub(crate) fn beginning_now(self) -> Self {
+        let began = Instant::now();
+        let at = self.instant();
         Self {
-            began: Instant::now(),
-            ..self
+            began,
+            timeout: at.map(|at| at.saturating_duration_since(began)),
+            is_new: self.is_new,
         }
     }
 
     /// The earlier of this and `timeout` from now.
     pub(crate) fn or_after(self, timeout: Option<Duration>) -> Self {
         let Some(timeout) = timeout else { return self };
-        let now = match self.is_new {
-            true => self.began,
-            false => Instant::now(),
+        let gone = match self.is_new {
+            true => Duration::ZERO,
+            false => self.began.elapsed(),
         };
-        let other = now.checked_add(timeout);
+        let other = gone.checked_add(timeout);
+        let other = other.filter(|other| self.began.checked_add(*other).is_some());
         Self {
-            at: match (self.at, other) {
+            timeout: match (self.timeout, other) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             },
@@ -71,7 +76,7 @@ impl Deadline {
     /// The same, later by so much.
     pub(crate) fn later(self, by: Duration) -> Self {
         Self {
-            at: self.at.and_then(|at| at.checked_add(by)),
+            timeout: self.timeout.and_then(|timeout| timeout.checked_add(by)),
             ..self
         }
     }
@@ -83,12 +88,13 @@ impl Deadline {
 
     /// The point in time.
     pub(crate) fn instant(self) -> Option<Instant> {
-        self.at
+        self.timeout
+            .and_then(|timeout| self.began.checked_add(timeout))
     }
 
     /// How long the call may take.
     pub(crate) fn timeout(self) -> Option<Duration> {
-        self.at.map(|at| at.saturating_duration_since(self.began))
+        self.timeout
     }
 
     /// Whether it has passed.
@@ -137,13 +143,11 @@ impl<'a> Timer<'a> {
     /// How much time is left, to tell the server; zero if it has passed. As long as less than a thousandth
     /// has, that is the whole time-out: calls that do not wait say the same, which HPACK makes one byte of.
     pub(crate) fn remaining(&self) -> Option<Duration> {
-        let Deadline { began, at, is_new } = self.deadline;
-        at.map(|at| {
-            let whole = at.saturating_duration_since(began);
-            if is_new && self.alarm.is_none() {
+        self.deadline.timeout.map(|whole| {
+            if self.deadline.is_new && self.alarm.is_none() {
                 return whole;
             }
-            let left = at.saturating_duration_since(Instant::now());
+            let left = whole.saturating_sub(self.deadline.began.elapsed());
             match whole.saturating_sub(left).saturating_mul(1000) < whole {
                 true => whole,
                 false => left,

@@ -24,7 +24,7 @@ use highball_core::{MetadataMap, Peer, Status};
 use highball_transport::client::{Connection, Ended, Processed, SendHalf};
 use tokio::time::{Sleep, sleep_until};
 
-use super::attempt::{Attempt, receiving_from, status_of};
+use super::attempt::{Attempt, Opened, receiving_from, status_of};
 use super::hedging::{self, Raced};
 use super::outgoing::Outgoing;
 use super::retry::{Retrying, Verdict};
@@ -299,7 +299,7 @@ impl Incoming {
             let opened = match call.again(verdict, &mut timer).await {
                 Ok(()) => {
                     let opening = call.attempt(&mut retrying, &mut timer, Connection::open);
-                    opening.await
+                    opening.await.map(Opened::split)
                 }
                 Err(status) => Err(status),
             };

@@ -294,7 +294,7 @@ where
     let mut timer = Timer::new(call.deadline, alarm, journal);
     let opening = call.attempt(&mut retrying, &mut timer, Connection::open);
     let opened = match opening.await {
-        Ok(opened) => opened,
+        Ok(opened) => opened.split(),
         Err(status) => return Err(call.explained(status, &mut timer.journal)),
     };
     let mut journal = timer.journal;

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Response, Status};
-use highball_transport::client::{Ended, Processed, RecvHalf};
+use highball_transport::client::{Connection, Ended, Processed, RecvHalf, SendHalf};
 use prost::Message;
 use tokio::time::Instant;
 
-use super::attempt::{receiving_from, status_of};
+use super::attempt::{Attempt, Opened, receiving_from, status_of};
 use super::observed::Observed;
 use super::streaming::hedged_unary;
 use super::violation::Violation;
@@ -24,6 +24,18 @@ struct Reply {
     metadata: MetadataMap,
     payload: Bytes,
     trailers: MetadataMap,
+}
+
+impl Reply {
+    fn decode<Resp: Message + Default>(
+        self,
+        connection: &Connection,
+    ) -> Result<Response<Resp>, Status> {
+        Ok(Response::new(codec::decode(self.payload)?)
+            .with_metadata(self.metadata)
+            .with_trailers(self.trailers)
+            .with_peer(connection.peer().clone()))
+    }
 }
 
 /// Makes the call. The future is the call: dropping it cancels.
@@ -80,6 +92,21 @@ enum Failure {
     Violation(Violation),
 }
 
+impl Failure {
+    /// The status that it amounts to and, if it does not count, what the server can have seen of the call.
+    #[cold]
+    fn status(self, deadline: Deadline) -> (Status, Option<Processed>) {
+        match self {
+            Self::Unanswered(ended) => {
+                let processed = ended.processed;
+                (status_of(ended, deadline), Some(processed))
+            }
+            Self::Ended(ended) => (status_of(ended, deadline), None),
+            Self::Violation(violation) => (violation.into(), None),
+        }
+    }
+}
+
 impl From<Ended> for Failure {
     fn from(ended: Ended) -> Self {
         Self::Ended(ended)
@@ -110,16 +137,23 @@ impl Call {
                 .framing
                 .encode(message)
                 .inspect_err(|_too_large| timer.journal.enter(Phase::Send))?;
-            let (send, mut attempt) = self
-                .attempt(&mut retrying, timer, |connection, slot, head| {
-                    connection.open_with(slot, head, &mut framed)
+            // Put here when the stream is opened: on its way up it would be copied by each future.
+            let mut receive = None;
+            let opening = self.attempt(&mut retrying, timer, |connection, slot, head| {
+                let opened = connection.open_with(slot, head, &mut framed);
+                opened.map(|(send, half)| {
+                    receive = Some(half);
+                    send
                 })
-                .await?;
+            });
+            let Opened {
+                stream: send,
+                connection,
+                mut finish,
+            } = opening.await?;
+            let mut receive = receive.expect("an open stream has a half that receives");
             timer.journal.enter(Phase::Send);
-            let mut sent = match send {
-                None => Sent::AtOnce,
-                Some(_) => Sent::NotYet,
-            };
+            let mut sent = Sent::by(send.as_ref());
             let received = {
                 // Most requests have been sent by now.
                 let sending = pin!(async {
@@ -127,34 +161,26 @@ impl Call {
                         let _ = send.send(framed, true).await;
                     }
                 });
-                let observed = &mut attempt.finish.observed;
-                let reply = pin!(reply(&mut attempt.receive, observed));
+                let reply = pin!(reply(&mut receive, &mut finish.observed));
                 let exchange = pin!(alongside(sending, reply, &mut sent));
-                let receiving = || receiving_from(&attempt.connection);
+                let receiving = || receiving_from(&connection);
                 timer.limit(exchange, receiving).await
             };
             let (status, processed) = match received {
-                Ok(Ok(reply)) => match codec::decode(reply.payload) {
-                    Ok(message) => {
-                        attempt.finish.succeeded(&reply.trailers);
+                Ok(Ok(reply)) => match reply.decode(&connection) {
+                    Ok(response) => {
+                        finish.succeeded(response.trailers());
                         self.succeeded();
-                        return Ok(Response::new(message)
-                            .with_metadata(reply.metadata)
-                            .with_trailers(reply.trailers)
-                            .with_peer(attempt.connection.peer().clone()));
+                        return Ok(response);
                     }
                     Err(undecodable) => (undecodable, None),
                 },
-                Ok(Err(Failure::Unanswered(ended))) => {
-                    let processed = ended.processed;
-                    (status_of(ended, self.deadline), Some(processed))
-                }
-                Ok(Err(Failure::Ended(ended))) => (status_of(ended, self.deadline), None),
-                Ok(Err(Failure::Violation(violation))) => (violation.into(), None),
+                Ok(Err(failure)) => failure.status(self.deadline),
                 Err(deadline_exceeded) => (deadline_exceeded, None),
             };
             sent.note(self.deadline, &mut timer.journal);
             let seen = processed.unwrap_or(Processed::MaybeProcessed);
+            let attempt = Attempt::new(receive, connection, finish);
             attempt.failed(&status, seen, self.deadline, &mut timer.journal);
             let Some(processed) = processed else {
                 return Err(status);
@@ -174,6 +200,14 @@ enum Sent {
 }
 
 impl Sent {
+    /// What is left to be sent has a half to be sent with.
+    fn by(half: Option<&SendHalf>) -> Self {
+        match half {
+            None => Self::AtOnce,
+            Some(_) => Self::NotYet,
+        }
+    }
+
     /// The attempt ends: it was waiting for the server if the request had left, else it was sending.
     #[cold]
     fn note(self, deadline: Deadline, journal: &mut Journal) {

@@ -208,8 +208,9 @@ impl Connection {
             "a slot is good for the connection it came from"
         );
         head.check_time()?;
+        let has_metadata = !head.metadata.is_empty();
         let request = head.into_request(shared);
-        check_size(&request, shared)?;
+        check_size(&request, has_metadata, shared)?;
         shared.send_request(request)
     }
 

@@ -46,15 +46,15 @@ pub struct RecvHalf {
 /// What a call accepts of its response.
 #[derive(Clone, Copy)]
 pub(super) struct Accepts {
-    /// The largest message, in bytes.
-    limit: usize,
+    /// The largest message, in bytes: its prefix has no more than 32 bits to say so.
+    limit: u32,
     compressions: Compressions,
 }
 
 impl Accepts {
     pub(super) fn of(head: &RequestHead) -> Self {
         Self {
-            limit: head.max_receive_message,
+            limit: u32::try_from(head.max_receive_message).unwrap_or(u32::MAX),
             compressions: head.accepted,
         }
     }
@@ -167,16 +167,8 @@ impl RecvHalf {
     /// Like [`message`](Self::message), for a hand-written future.
     pub fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Ended>> {
         loop {
-            match self.decoder.next(self.accepts.limit) {
-                Ok(Some(message)) => {
-                    self.is_compressed = message.is_compressed();
-                    match message.into_payload(&self.encoding, self.accepts.limit) {
-                        Ok(payload) => return Poll::Ready(Ok(Some(payload))),
-                        Err(error) => self.refuse(error),
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => self.refuse(error),
+            if let Some(message) = self.next_message() {
+                return Poll::Ready(Ok(Some(message)));
             }
             match &mut self.state {
                 State::Receiving(body) => match ready!(self.credit.poll_data(body, cx)) {
@@ -194,6 +186,25 @@ impl RecvHalf {
         }
     }
 
+    /// The next message, if it is there. One that is to be refused ends the call.
+    fn next_message(&mut self) -> Option<Bytes> {
+        if self.decoder.is_empty() {
+            return None;
+        }
+        let limit = self.accepts.limit as usize;
+        let next = self.decoder.next(limit).and_then(|message| {
+            let Some(message) = message else {
+                return Ok(None);
+            };
+            self.is_compressed = message.is_compressed();
+            message.into_payload(&self.encoding, limit).map(Some)
+        });
+        next.unwrap_or_else(|error| {
+            self.refuse(error);
+            None
+        })
+    }
+
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Ended>> {
         // h2 gives what comes in its order: trailers behind DATA are not there yet.
         if self.decoder.is_empty()
@@ -208,10 +219,15 @@ impl RecvHalf {
     /// Judges the first HEADERS; gives the metadata if messages may follow.
     fn open(&mut self, response: http::Response<RecvStream>) -> Option<MetadataMap> {
         self.has_answered = true;
+        let is_last = response.body().is_end_stream();
+        let limit = self.held.shared().max_header_list_size;
+        if !is_last && response::is_bare(response.headers(), limit) {
+            self.state = State::Receiving(response.into_body());
+            return Some(MetadataMap::new());
+        }
         let (head, body) = response.into_parts();
         self.encoding = Encoding::of(&head.headers).within(self.accepts.compressions);
-        let is_last = body.is_end_stream();
-        match response::open(head, is_last, self.held.shared().max_header_list_size) {
+        match response::open(head, is_last, limit) {
             Opening::Headers(metadata) => {
                 self.state = State::Receiving(body);
                 return Some(metadata);

@@ -109,16 +109,20 @@ impl RequestHead {
 }
 
 /// Fails if the server accepts no headers of that size.
-pub(super) fn check_size(request: &Request<()>, shared: &Shared) -> Result<(), OpenError> {
+pub(super) fn check_size(
+    request: &Request<()>,
+    has_metadata: bool,
+    shared: &Shared,
+) -> Result<(), OpenError> {
     let most = shared.facts.max_header_list_size();
-    if most == u32::MAX {
-        return Ok(());
-    }
     let uri = request.uri();
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     let authority = uri.authority().map_or(0, |name| name.as_str().len());
-    let size = path + authority + PSEUDO_HEADERS + header_list_size(request.headers());
-    if size > most as usize {
+    let pseudo = path + authority + PSEUDO_HEADERS;
+    if !has_metadata && pseudo + shared.same_headers.longest() <= most as usize {
+        return Ok(());
+    }
+    if pseudo + header_list_size(request.headers()) > most as usize {
         return Err(OpenError::Failed(Status::internal(format!(
             "header list size to send violates the maximum size ({most} bytes) set by server"
         ))));

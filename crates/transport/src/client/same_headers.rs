@@ -12,6 +12,7 @@ use highball_core::encode_timeout;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::compression::{ALL_COMPRESSIONS, READS_MORE_THAN_ALL_DO};
+use crate::response::header_list_size;
 
 /// How many time-outs are remembered; a program has few.
 const PLACES: usize = 8;
@@ -21,10 +22,15 @@ const TRAILERS: HeaderValue = HeaderValue::from_static("trailers");
 pub(super) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
+/// More than the fields take up that only some calls have: a time-out, compressions, previous attempts.
+const OF_SOME_CALLS: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct SameHeaders {
     /// Without `grpc-timeout`.
     bare: HeaderMap,
+    /// What all of gRPC's own fields take up at most, as header lists are counted.
+    longest: usize,
     /// The time-outs that were sent of late, each in the place that [`place_of`] says. Held for a look-up.
     sent: Mutex<[Option<Sent>; PLACES]>,
 }
@@ -44,10 +50,17 @@ impl SameHeaders {
             (header::TE, TRAILERS),
         ];
         let read = READS_MORE_THAN_ALL_DO.then_some((ACCEPT_ENCODING, ALL_COMPRESSIONS));
+        let bare = fields.into_iter().chain(read).collect();
         Self {
-            bare: fields.into_iter().chain(read).collect(),
+            longest: header_list_size(&bare) + OF_SOME_CALLS,
+            bare,
             sent: Mutex::default(),
         }
+    }
+
+    /// What all of gRPC's own fields take up at most, as header lists are counted.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// The headers of a call with so much time left, or without a deadline.

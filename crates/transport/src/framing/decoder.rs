@@ -32,7 +32,7 @@ pub struct Decoder {
 #[derive(Clone, Copy, Debug)]
 struct Prefix {
     flag: u8,
-    length: usize,
+    length: u32,
 }
 
 /// One message as it was sent: not yet decompressed.
@@ -63,6 +63,7 @@ impl Decoder {
         let Some(Prefix { flag, length }) = self.prefix() else {
             return Ok(None);
         };
+        let length = length as usize;
         if length > limit {
             let size = length;
             return Err(FramingError::TooLarge { size, limit });
@@ -106,11 +107,16 @@ impl Decoder {
                 self.keep_chunk();
                 return None;
             }
-            let mut bytes = (&mut self.pending).chain(&mut self.chunk);
-            self.prefix = Some(Prefix {
-                flag: bytes.get_u8(),
-                length: bytes.get_u32() as usize,
-            });
+            let mut bytes = [0; PREFIX_LEN];
+            if self.pending.is_empty() {
+                self.chunk.copy_to_slice(&mut bytes);
+            } else {
+                let pieces = &mut self.pending;
+                pieces.chain(&mut self.chunk).copy_to_slice(&mut bytes);
+            }
+            let [flag, length @ ..] = bytes;
+            let length = u32::from_be_bytes(length);
+            self.prefix = Some(Prefix { flag, length });
         }
         self.prefix
     }

@@ -38,9 +38,15 @@ pub fn encode_into(
     write: impl FnOnce(&mut BytesMut),
 ) -> Result<(), FramingError> {
     check(size, limit)?;
-    buffer.reserve(PREFIX_LEN + size);
+    let length = PREFIX_LEN + size;
+    if buffer.capacity() == 0 {
+        // A new buffer has nothing that could be made room in.
+        *buffer = BytesMut::with_capacity(length);
+    } else {
+        buffer.reserve(length);
+    }
     let start = buffer.len();
-    buffer.put_bytes(0, PREFIX_LEN);
+    buffer.put_slice(&[0; PREFIX_LEN]);
     write(buffer);
     // What was really written counts, should `size` have been a guess.
     let written = buffer.len().saturating_sub(start + PREFIX_LEN);

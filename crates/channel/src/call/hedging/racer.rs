@@ -60,7 +60,7 @@ impl Racer {
             let mut open = Connection::open;
             let opening = call.attempt_once(info, &mut observed, &mut timer, &mut open);
             let unopened = match opening.await {
-                Ok(opened) => return Ok(opened),
+                Ok(opened) => return Ok(opened.split()),
                 Err(unopened) => unopened,
             };
             let (Unopened::Failed(status) | Unopened::Over(status)) = &unopened;
