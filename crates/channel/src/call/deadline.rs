@@ -5,7 +5,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use highball_core::explanation::{Phase, Seen};
@@ -127,6 +127,8 @@ pub(crate) type Alarm = Option<Unconstrained<Sleep>>;
 pub(crate) struct Timer<'a> {
     deadline: Deadline,
     alarm: Pin<&'a mut Alarm>,
+    /// When the last wait was over, if the call has not paused since: what time it is, more or less.
+    over_at: Option<Instant>,
     pub(crate) journal: Journal,
 }
 
@@ -136,6 +138,7 @@ impl<'a> Timer<'a> {
         Self {
             deadline,
             alarm,
+            over_at: None,
             journal,
         }
     }
@@ -147,7 +150,11 @@ impl<'a> Timer<'a> {
             if self.deadline.is_new && self.alarm.is_none() {
                 return whole;
             }
-            let left = whole.saturating_sub(self.deadline.began.elapsed());
+            let gone = match self.over_at {
+                Some(at) => at.saturating_duration_since(self.deadline.began),
+                None => self.deadline.began.elapsed(),
+            };
+            let left = whole.saturating_sub(gone);
             match whole.saturating_sub(left).saturating_mul(1000) < whole {
                 true => whole,
                 false => left,
@@ -163,19 +170,13 @@ impl<'a> Timer<'a> {
         mut future: Pin<&mut F>,
         stage: impl FnOnce() -> String,
     ) -> Result<F::Output, Status> {
-        let Some(deadline) = self.deadline.instant() else {
-            return Ok(future.await);
-        };
-        let alarm = &mut self.alarm;
+        let deadline = self.deadline.instant();
         let output = poll_fn(|cx| {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(Some(output));
             }
-            if alarm.is_none() {
-                alarm.set(Some(unconstrained(sleep_until(deadline))));
-            }
-            let rung = alarm.as_mut().as_pin_mut().map(|alarm| alarm.poll(cx));
-            rung.unwrap_or(Poll::Pending).map(|()| None)
+            self.over_at = None;
+            self.poll_alarm(deadline, cx).map(|()| None)
         });
         output.await.ok_or_else(|| exceeded(&stage()))
     }
@@ -188,13 +189,35 @@ impl<'a> Timer<'a> {
         stage: impl FnOnce() -> String,
     ) -> Result<F::Output, Status> {
         self.journal.enter(phase);
-        let first = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
-        if let Poll::Ready(output) = first {
-            return Ok(output);
+        let deadline = self.deadline.instant();
+        let mut has_waited = false;
+        let output = poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            has_waited = true;
+            self.poll_alarm(deadline, cx).map(|()| None)
+        });
+        let output = output.await;
+        if has_waited {
+            let now = Instant::now();
+            self.journal.over(self.deadline, now);
+            self.over_at = Some(now);
         }
-        let output = self.limit(future, stage).await;
-        self.journal.over(self.deadline, Instant::now());
-        output
+        output.ok_or_else(|| exceeded(&stage()))
+    }
+
+    /// Ready when the call's time is over. Sets the alarm, if it is not set.
+    fn poll_alarm(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
+        if self.alarm.is_none() {
+            let alarm = unconstrained(sleep_until(deadline));
+            self.alarm.set(Some(alarm));
+        }
+        let alarm = self.alarm.as_mut().as_pin_mut();
+        alarm.map_or(Poll::Pending, |alarm| alarm.poll(cx))
     }
 
     /// An attempt has failed before it had a stream: at this server, or without having found one.

@@ -69,16 +69,16 @@ impl SameHeaders {
             return self.bare.clone();
         };
         let mut places = self.places();
-        let place = &mut places[place_of(left)];
-        match place {
+        match &mut places[place_of(left)] {
             Some(sent) if sent.time == left => {
                 let same = || Box::new(self.with(encode_timeout(left)));
                 HeaderMap::clone(sent.headers.get_or_insert_with(same))
             }
             _ => {
-                // The first is kept in HPACK's table, if only for its name.
-                let is_first = place.is_none();
-                *place = Some(Sent {
+                // The first of all is kept in HPACK's table, if only for its name. Those that are kept are
+                // compared with the value of each call to come.
+                let is_first = places.iter().all(Option::is_none);
+                places[place_of(left)] = Some(Sent {
                     time: left,
                     headers: None,
                 });
@@ -109,6 +109,7 @@ fn place_of(time: Duration) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compression::{Compression, Compressions};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -148,13 +149,31 @@ mod tests {
     #[test]
     fn timeouts_that_do_not_come_again_stay_out_of_hpacks_table() {
         let same = same_headers();
-        let kept = (1..=1000)
-            .map(|micros| timeout(&same, MINUTE - Duration::from_micros(micros)))
+        let micros = (1..=1000).map(Duration::from_micros);
+        let millis = (2..=100).map(Duration::from_millis);
+        let kept = micros
+            .chain(millis)
+            .map(|gone| timeout(&same, MINUTE - gone))
             .filter(|value| !value.is_sensitive())
             .count();
         assert_eq!(kept, 1, "the first brings the name");
         let neighbour = Duration::from_secs(58);
         assert!(timeout(&same, neighbour).is_sensitive());
         assert!(!timeout(&same, neighbour).is_sensitive());
+    }
+
+    #[test]
+    fn no_fields_of_grpcs_own_are_longer_than_the_longest() {
+        let same = same_headers();
+        let mut headers = same.of(Some(Duration::from_nanos(1)));
+        let longest = [MINUTE * 600_000, Duration::from_nanos(99_999_999)];
+        for left in longest {
+            headers.insert(TIMEOUT, encode_timeout(left));
+        }
+        headers.insert(ACCEPT_ENCODING, Compressions::all().header_value());
+        let name = HeaderValue::from_static(Compression::Identity.name());
+        headers.insert("grpc-encoding", name);
+        headers.insert("grpc-previous-rpc-attempts", u32::MAX.into());
+        assert!(header_list_size(&headers) <= same.longest());
     }
 }

@@ -202,6 +202,9 @@ impl FrameScanner {
     /// Takes bytes off the front up to the next thing worth telling; `None` when none are left.
     #[inline]
     pub(super) fn next(&mut self, bytes: &mut &[u8]) -> Option<Seen> {
+        if bytes.is_empty() {
+            return None;
+        }
         if matches!(self.state, State::BetweenFrames)
             && let Some(head) = pass_over(bytes)
         {
