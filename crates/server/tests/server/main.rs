@@ -13,6 +13,7 @@ mod health;
 mod keepalive;
 mod orca;
 mod oversize;
+mod portions;
 mod quota;
 mod reflection;
 mod stopping;

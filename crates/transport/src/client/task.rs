@@ -1,10 +1,10 @@
 //! The connection's one task: drives h2 over the tap, and ends it.
 //!
 //! ```text
-//!   ping if it is due ──► poll h2 if its bell has rung ──► windows ──► flush, a turn later ──► the facts ──► wait
-//!      │                       │                                  │
-//!      │  no sign of life, closed, or drained, or the wish to close
-//!      ▼                       ▼                                  ▼
+//!   ping if it is due ──► poll h2 if its bell has rung ──► windows ──► flush ──► the facts ──► wait
+//!      │                       │                                            │
+//!      │  no sign of life, closed, or drained, or the wish to close         │
+//!      ▼                       ▼                                            ▼
 //!   end: tell the streams ──► GOAWAY ──► flush, at most 1 s ──► close the socket
 //! ```
 
@@ -32,11 +32,8 @@ use crate::tap::{Tap, TapHandle, WireEnd};
 /// How long what is left to write, or to read, may take once one direction has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How many turns of the scheduler a flush waits, unless it is for the only call there is.
-const EVERY_FLUSH: u8 = 1;
-
-/// The same for the first: the connection's owner takes a turn to let calls know of it, and they take the
-/// next. The acknowledgement of the server's SETTINGS then leaves with them, not by itself.
+/// How many turns of the scheduler the first flush waits: the connection's owner takes a turn to let calls know
+/// of it, and they take the next. The acknowledgement of the server's SETTINGS then leaves with them, not by itself.
 const FIRST_FLUSH: u8 = 2;
 
 pub(super) struct ConnectionTask {
@@ -47,7 +44,7 @@ pub(super) struct ConnectionTask {
     bell: Bell,
     /// The limit that the gate goes by.
     limit: u32,
-    /// How many turns what h2 has written still waits for company.
+    /// How many turns the first flush still waits.
     turns_to_flush: u8,
     /// Runs since the wire ended in one direction.
     last_words: Option<Pin<Box<Sleep>>>,
@@ -140,15 +137,14 @@ impl ConnectionTask {
         Poll::Ready(())
     }
 
-    /// Writes what h2 has written, one turn of the scheduler later: calls that are ready to go meanwhile
-    /// leave in the same write. A call that is alone has no company to wait for.
+    /// Writes what h2 has written: of all calls that were ready by then. Who comes later shares the next write, and
+    /// the server has something to do meanwhile.
     fn flush(&mut self, cx: &mut Context<'_>) {
-        let is_alone = self.turns_to_flush == EVERY_FLUSH && self.shared.gate.held() == 1;
-        if self.turns_to_flush > 0 && !is_alone && self.tap.has_unwritten() {
+        if self.turns_to_flush > 0 && self.tap.has_unwritten() {
             self.turns_to_flush -= 1;
             cx.waker().wake_by_ref();
         } else {
-            self.turns_to_flush = EVERY_FLUSH;
+            self.turns_to_flush = 0;
             // h2 may be waiting for the byte stream, too, which wakes only the last who asked.
             let _ = self.tap.poll_flush(&mut self.bell.context());
         }

@@ -15,6 +15,7 @@ use super::life::{Life, Over};
 use super::line::{Arrival, Line};
 use super::linger::{Linger, denounce};
 use super::options::Keepalive;
+use super::portions::Portions;
 use super::quota::{Permit, Quota};
 use super::reply::refusal;
 use super::responder::refuse;
@@ -39,10 +40,9 @@ pub struct ServerConnection {
     line: Line,
     drain: Drain,
     settings_ack: SettingsAck,
-    /// h2, the byte stream and this side's timers ring it; a turn without them only flushes.
+    /// h2, the byte stream and this side's timers ring it.
     bell: Bell,
-    /// What h2 wrote in the turn before waits to be flushed in this one.
-    is_flush_due: bool,
+    portions: Portions,
     /// The highest stream that came out of h2.
     last_stream: u32,
     header_limit: u32,
@@ -77,7 +77,7 @@ impl ServerConnection {
             drain: Drain::Open,
             settings_ack: SettingsAck::due(),
             bell: Bell::new(),
-            is_flush_due: false,
+            portions: Portions::new(&options.last_work),
             last_stream: 0,
             header_limit: options.max_header_list_size,
             announcements: 0,
@@ -155,6 +155,9 @@ impl ServerConnection {
             self.tap.begin_turn();
             let accepted = self.poll_accept(&mut Context::from_waker(&bell));
             if accepted.is_ready() {
+                if self.portions.call_comes(self.tap.facts().last_read()) {
+                    self.write();
+                }
                 // The caller comes back at once: there may be more, and what it does meanwhile wakes nobody.
                 self.bell.ring_at_work();
                 return accepted;
@@ -165,9 +168,8 @@ impl ServerConnection {
                 self.ring();
             }
         }
-        if self.flush().is_pending() {
-            task.waker().wake_by_ref();
-        }
+        self.write();
+        self.portions.turn_ends();
         self.poll_clocks()
     }
 
@@ -231,18 +233,10 @@ impl ServerConnection {
         self.life.poll(has_streams, is_told, &self.bell.context())
     }
 
-    /// Writes what h2 has written. Pending: one turn of the scheduler later, for handlers run, and those that
-    /// answer meanwhile share the write.
-    fn flush(&mut self) -> Poll<()> {
-        let handlers = self.quota.taken() - u32::from(self.place.is_some());
-        if !self.is_flush_due && handlers > 0 && self.tap.has_unwritten() {
-            self.is_flush_due = true;
-            return Poll::Pending;
-        }
-        self.is_flush_due = false;
+    /// Writes what h2 has written.
+    fn write(&self) {
         // h2 may be waiting for the byte stream, too, which wakes only the last who asked.
         let _ = self.tap.poll_flush(&mut self.bell.context());
-        Poll::Ready(())
     }
 
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {

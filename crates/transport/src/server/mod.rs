@@ -21,6 +21,7 @@ mod life;
 mod line;
 mod linger;
 mod options;
+mod portions;
 mod quota;
 mod receiver;
 mod reply;

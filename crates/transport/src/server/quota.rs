@@ -47,11 +47,6 @@ impl Quota {
         Poll::Pending
     }
 
-    /// How many places are taken.
-    pub(super) fn taken(&self) -> u32 {
-        lock(&self.state).taken
-    }
-
     /// Ready when all places are free; wakes the last that asked.
     pub(super) fn poll_unused(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
@@ -113,7 +108,6 @@ mod tests {
         let first = take(&quota, &cx).unwrap();
         let second = take(&quota, &cx).unwrap();
         assert!(take(&quota, &cx).is_none());
-        assert_eq!(quota.taken(), 2);
         assert_eq!(woken.0.load(Ordering::Relaxed), 0);
         drop(first);
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);

@@ -1,0 +1,149 @@
+//! Bursts of calls, and in how many writes they are answered.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use highball_core::Address;
+use highball_server::{Listener, Server};
+use highball_transport::{BoxIo, Io, MemoryListener, MemoryNetwork};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::support::raw::{self, Peer};
+use crate::support::{Lab, NAME, Seen, settle};
+
+/// What the server writes, a write at a time.
+#[derive(Clone, Debug, Default)]
+struct Writes(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Writes {
+    /// How many calls each write since the last time has ended.
+    fn calls_ended(&self) -> Vec<usize> {
+        let mut writes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = writes.drain(..).map(|bytes| trailers(&bytes));
+        ended.filter(|calls| *calls > 0).collect()
+    }
+}
+
+/// How many HEADERS with END_STREAM there are.
+fn trailers(mut frames: &[u8]) -> usize {
+    let mut count = 0;
+    while let [a, b, c, kind, flags, ..] = *frames {
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        count += usize::from(kind == raw::HEADERS && flags & raw::END_STREAM != 0);
+        frames = &frames[9 + length..];
+    }
+    count
+}
+
+#[derive(Debug)]
+struct Recorded {
+    io: BoxIo,
+    writes: Writes,
+}
+
+impl Io for Recorded {
+    fn peer(&self) -> Address {
+        self.io.peer()
+    }
+}
+
+impl AsyncRead for Recorded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, out)
+    }
+}
+
+impl AsyncWrite for Recorded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = std::task::ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        assert_eq!(written, bytes.len(), "there is room for all");
+        let mut writes = self.writes.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.push(bytes.to_vec());
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Records what is written to those who come.
+struct Recording {
+    listener: MemoryListener,
+    writes: Writes,
+}
+
+impl Listener for Recording {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<BoxIo>> {
+        Box::pin(async {
+            let io = self.listener.accept().await?;
+            let writes = self.writes.clone();
+            Ok(Box::new(Recorded { io, writes }) as BoxIo)
+        })
+    }
+
+    fn local_addr(&self) -> Address {
+        self.listener.local_addr()
+    }
+}
+
+/// A client that says `count` calls of `Echo` in one write, of which the first is `stream`.
+async fn burst(client: &mut Peer, stream: u32, count: u32) {
+    let message = [0, 0, 0, 0, 3, 10, 1, b'x'];
+    let mut bytes = Vec::new();
+    for stream in (stream..).step_by(2).take(count as usize) {
+        bytes.extend(raw::frame(
+            raw::HEADERS,
+            raw::END_HEADERS,
+            stream,
+            &raw::call("Echo"),
+        ));
+        bytes.extend(raw::frame(raw::DATA, raw::END_STREAM, stream, &message));
+    }
+    client.write(&bytes).await;
+    for _ in 0..count {
+        while client.next().await.unwrap().flags & raw::END_STREAM == 0 {}
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_that_was_waited_for_is_answered_in_portions_and_one_that_was_not_at_once() {
+    let network = MemoryNetwork::new();
+    let writes = Writes::default();
+    let listener = Recording {
+        listener: network.listen(NAME),
+        writes: writes.clone(),
+    };
+    let server = Server::builder().add_service(Lab(Seen::default())).build();
+    let serving = tokio::spawn(server.clone().serve(listener));
+    let mut client = Peer::connect(&network).await;
+    settle().await;
+
+    burst(&mut client, 1, 10).await;
+    assert_eq!(writes.calls_ended(), [1, 2, 4, 3]);
+    // Time stands still.
+    burst(&mut client, 21, 10).await;
+    assert_eq!(writes.calls_ended(), [10]);
+    settle().await;
+    burst(&mut client, 41, 3).await;
+    assert_eq!(writes.calls_ended(), [1, 2]);
+
+    drop(client);
+    server.stop().await;
+    serving.await.unwrap().unwrap();
+}
