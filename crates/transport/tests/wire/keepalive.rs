@@ -106,7 +106,7 @@ async fn too_many_pings_doubles_the_time_of_the_connections_to_come() {
         ("too_many_pings", 20),
         ("", 40),
     ] {
-        let mut rig = Rig::with(&[], options.clone()).await;
+        let mut rig = Rig::with(&[], &options).await;
         let start = Instant::now();
         assert_eq!(pong(&mut rig.peer, start).await, asked);
         rig.peer.send(Frame::goaway(0, 11, complaint)).await;

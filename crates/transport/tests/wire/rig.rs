@@ -1,5 +1,6 @@
 //! A client's connection with a scripted server at its other end.
 
+use std::borrow::Borrow;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes};
@@ -26,12 +27,12 @@ impl Rig {
         Self::with(settings, ClientOptions::default()).await
     }
 
-    pub(crate) async fn with(settings: &[(u16, u32)], options: ClientOptions) -> Self {
+    pub(crate) async fn with(settings: &[(u16, u32)], options: impl Borrow<ClientOptions>) -> Self {
         let network = MemoryNetwork::new();
         let mut listener = network.listen("server");
         let serving = async { Peer::server(listener.accept().await.unwrap(), settings).await };
         let address = "server".into();
-        let connecting = connect(&network, &address, &options);
+        let connecting = connect(&network, &address, options.borrow());
         let (connected, peer) = tokio::join!(connecting, serving);
         let (connection, end) = connected.unwrap();
         Self {
