@@ -105,9 +105,9 @@ impl<T> Request<T> {
     /// called as each begins, and what it returns with each [event](AttemptEvent) in the life of that attempt.
     ///
     /// For an application, or for an [interceptor](crate::ClientInterceptor), which sees no attempts otherwise.
-    /// Several may watch, each of them all attempts; clones of the request are watched, too. They are called where the attempt is being made, which may be
-    /// a task of the channel's own, and must not block. What becomes of a streaming call is found out when the
-    /// application reads. Who panics hears of nothing more.
+    /// Several may watch, each of them all attempts; clones of the request are watched, too. They are called where
+    /// the attempt is being made, which may be a task of the channel's own, and must not block. What becomes of a
+    /// streaming call is found out when the application reads. Who panics hears of nothing more.
     ///
     /// ```
     /// use highball_channel::{AttemptEvent, Method, Request, Status};
