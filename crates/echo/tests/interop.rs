@@ -11,15 +11,17 @@ use highball_channel::{Channel, Endpoint, MetadataMap, Request};
 use highball_echo::interop::testing::SimpleRequest;
 use highball_echo::interop::testing::test_service_client::TestServiceClient;
 use highball_echo::interop::{
-    self, CASES, Failure, LEFT_OUT, NOT_YET, Soak, SoakReport, TestBackendMetrics, TestServer,
-    Tester,
+    self, CASES, Failure, LEFT_OUT, Soak, SoakReport, TestBackendMetrics, TestServer, Tester,
 };
-use highball_server::Server;
+use highball_server::{Server, ServerBuilder};
 use highball_testkit::certificates::Authority;
 
 /// A service config with the policy that the cases about load need.
 const BACKEND_METRICS: &str =
     r#"{"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}"#;
+
+/// A service config that lets a subchannel have two connections.
+const TWO_CONNECTIONS: &str = r#"{"connectionScaling":{"maxConnectionsPerSubchannel":2}}"#;
 
 /// A tester and its server, in memory.
 fn tester() -> Tester {
@@ -27,13 +29,17 @@ fn tester() -> Tester {
 }
 
 fn tester_with(service_config: &str) -> Tester {
-    Tester::new(channel_with(service_config), MetadataMap::new())
+    tester_of(Server::builder(), service_config)
+}
+
+fn tester_of(server: ServerBuilder, service_config: &str) -> Tester {
+    Tester::new(channel_to(server, service_config), MetadataMap::new())
 }
 
 /// A channel to a server, in memory.
-fn channel_with(service_config: &str) -> Channel {
+fn channel_to(server: ServerBuilder, service_config: &str) -> Channel {
     let network = MemoryNetwork::new();
-    let server = TestServer::new("server:1").add_to(Server::builder());
+    let server = TestServer::new("server:1").add_to(server);
     tokio::spawn(server.build().serve(network.listen("server:1")));
     let resolver = ManualResolver::new("test");
     resolver.update(Resolution::new([Endpoint::from("server:1")]));
@@ -50,7 +56,7 @@ fn channel_with(service_config: &str) -> Channel {
 /// The server's part of `cacheable_unary`.
 #[tokio::test(start_paused = true)]
 async fn what_a_cache_may_keep_says_for_how_long_and_is_never_the_same_twice() {
-    let client = TestServiceClient::new(channel_with("{}"));
+    let client = TestServiceClient::new(channel_to(Server::builder(), "{}"));
     let mut timestamps = Vec::new();
     for _ in 0..2 {
         let request = Request::new(SimpleRequest::default()).with_metadata("x-user-ip", "1.2.3.4");
@@ -68,9 +74,12 @@ async fn every_case_passes() {
     for case in CASES {
         // A thousand large calls take their time where nothing is optimized: the programs are for that.
         if case != "concurrent_large_unary" {
-            let tester = match case.starts_with("orca_") {
-                true => tester_with(BACKEND_METRICS),
-                false => tester(),
+            let tester = match case {
+                "orca_per_rpc" | "orca_oob" => tester_with(BACKEND_METRICS),
+                "max_concurrent_streams_connection_scaling" => {
+                    tester_of(Server::builder().max_concurrent_streams(2), TWO_CONNECTIONS)
+                }
+                _ => tester(),
             };
             assert_eq!(interop::run(case, &tester).await, Ok(()), "{case}");
         }
@@ -78,12 +87,7 @@ async fn every_case_passes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_case_that_is_not_there_says_whether_it_will_be() {
-    for (case, why) in NOT_YET {
-        assert!(!CASES.contains(&case));
-        let failure = interop::run(case, &tester()).await.unwrap_err();
-        assert_eq!(failure.to_string(), format!("not yet: {why}"));
-    }
+async fn a_case_that_is_not_there_says_why() {
     for (case, why) in LEFT_OUT {
         assert!(!CASES.contains(&case));
         let failure = interop::run(case, &tester()).await.unwrap_err();
@@ -100,6 +104,19 @@ async fn the_cases_about_load_fail_without_their_policy() {
         let text = failure.to_string();
         assert!(text.starts_with("load report: got None, want"), "{text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_case_about_connections_fails_where_there_is_one_or_no_need_of_two() {
+    let case = "max_concurrent_streams_connection_scaling";
+    let limited = || Server::builder().max_concurrent_streams(2);
+    let failure = interop::run(case, &tester_of(limited(), "{}")).await;
+    assert_eq!(failure.unwrap_err().to_string(), "not done after 60s");
+    let failure = interop::run(case, &tester_with(TWO_CONNECTIONS)).await;
+    assert_eq!(
+        failure.unwrap_err().to_string(),
+        "the third came from memory-client:1 as well"
+    );
 }
 
 /// A service that answers nothing fails every case but those that want just that.

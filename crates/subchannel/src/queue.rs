@@ -337,3 +337,132 @@ impl fmt::Debug for Queue {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use highball_core::Address;
+    use highball_transport::client::{ClientOptions, connect};
+    use highball_transport::{BoxIo, MemoryNetwork};
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    /// A connection on which one stream may be, and its server.
+    async fn connection() -> (Connection, BoxIo) {
+        let network = MemoryNetwork::new();
+        let (address, options) = (Address::tcp("a:1"), ClientOptions::default());
+        let mut listener = network.listen("a:1");
+        let server = async {
+            let mut io = listener.accept().await.expect("somebody connects");
+            let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 1];
+            io.write_all(&settings).await.expect("somebody reads");
+            io
+        };
+        let (connected, io) = tokio::join!(connect(&network, &address, &options), server);
+        (connected.expect("there is a server").0, io)
+    }
+
+    /// A call, and how often it has been woken.
+    struct Call<'a>(Wait<'a>, Arc<Wakes>);
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl<'a> Call<'a> {
+        /// It comes, and waits.
+        fn waiting(queue: &'a Queue) -> Self {
+            let mut call = Self(queue.wait(), Arc::default());
+            assert!(call.poll().is_pending());
+            call
+        }
+
+        fn poll(&mut self) -> Poll<Option<Served>> {
+            let waker = Waker::from(Arc::clone(&self.1));
+            Pin::new(&mut self.0).poll(&mut Context::from_waker(&waker))
+        }
+
+        fn wakes(&self) -> usize {
+            self.1.0.load(Ordering::Relaxed)
+        }
+
+        /// The connection that it has a stream on.
+        fn served(mut self) -> Served {
+            let Poll::Ready(Some(served)) = self.poll() else {
+                panic!("it still waits, or there is no connection")
+            };
+            served
+        }
+    }
+
+    fn is_crowded(queue: &Queue) -> bool {
+        let waker = Waker::noop();
+        queue
+            .poll_crowded(&mut Context::from_waker(waker))
+            .is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_overtakes_who_is_on_the_way_to_a_new_connection() {
+        let queue = Queue::new();
+        let [(old, _first), (new, _second)] = [connection().await, connection().await];
+        queue.update([&old].into_iter(), false);
+        let _held = old.free_slot();
+        let first = Call::waiting(&queue);
+        queue.update([&old, &new].into_iter(), false);
+        assert_eq!(first.wakes(), 1);
+        let _late = Call::waiting(&queue);
+        assert!(first.served().0.is(&new));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_called_and_gives_up_calls_the_next() {
+        let (queue, (only, _server)) = (Queue::new(), connection().await);
+        queue.update([&only].into_iter(), false);
+        let held = only.free_slot();
+        let [first, second] = [Call::waiting(&queue), Call::waiting(&queue)];
+        drop(held);
+        assert_eq!((first.wakes(), second.wakes()), (1, 0));
+        drop(first);
+        assert_eq!(second.wakes(), 1);
+        let _served = second.served();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_connection_is_wished_for_once_and_by_the_first_in_line() {
+        let (queue, (only, _server)) = (Queue::new(), connection().await);
+        queue.update([&only].into_iter(), true);
+        let _held = only.free_slot();
+        assert!(!is_crowded(&queue));
+        let mut first = Call::waiting(&queue);
+        assert!(is_crowded(&queue));
+        assert!(first.poll().is_pending());
+        assert!(!is_crowded(&queue), "it has been told");
+        // Had the first a stream by now, the second would not need another connection.
+        queue.update([&only].into_iter(), true);
+        let _second = Call::waiting(&queue);
+        assert!(!is_crowded(&queue));
+        assert!(first.poll().is_pending());
+        assert!(is_crowded(&queue));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_wished_for_while_the_news_of_a_loss_is_on_the_way() {
+        let (queue, (lost, _server)) = (Queue::new(), connection().await);
+        queue.update([&lost].into_iter(), true);
+        lost.drain();
+        let mut call = Call::waiting(&queue);
+        assert!(!is_crowded(&queue));
+        queue.update([].into_iter(), false);
+        assert!(matches!(call.poll(), Poll::Ready(None)));
+    }
+}

@@ -118,12 +118,16 @@ impl MemoryNetwork {
         Some(listener.ok_or_else(refused))
     }
 
-    fn record(&self, name: &str, wire: &Arc<Wire>) {
-        if let Some(place) = self.lock().get_mut(name) {
-            place.forget_closed();
-            place.connections += 1;
-            place.open.push(Arc::clone(wire));
-        }
+    /// Returns which connection to `name` it is, as a port tells it of others to the server.
+    fn record(&self, name: &str, wire: &Arc<Wire>) -> usize {
+        let mut places = self.lock();
+        let Some(place) = places.get_mut(name) else {
+            return 0;
+        };
+        place.forget_closed();
+        place.connections += 1;
+        place.open.push(Arc::clone(wire));
+        place.connections
     }
 }
 
@@ -145,8 +149,8 @@ impl Connector for MemoryNetwork {
             let slot = listener.reserve().await.map_err(|_| refused())?;
             let (near, far) = tokio::io::duplex(PIPE);
             let wire = Arc::new(Wire::default());
-            self.record(name, &wire);
-            slot.send(MemoryIo::new(far, &wire, Address::tcp("memory-client")));
+            let client = Address::tcp(format!("memory-client:{}", self.record(name, &wire)));
+            slot.send(MemoryIo::new(far, &wire, client));
             Ok(Box::new(MemoryIo::new(near, &wire, address.clone())) as BoxIo)
         })
     }

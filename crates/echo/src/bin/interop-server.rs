@@ -23,6 +23,9 @@ struct Flags {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     host: String,
+    /// How many streams a client may have open on a connection.
+    #[arg(long)]
+    max_concurrent_streams_limit: Option<u32>,
     /// Whether to speak TLS.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
     use_tls: bool,
@@ -44,7 +47,11 @@ async fn main() -> Result<(), Failure> {
     println!("listening on {address}");
     let descriptors =
         Descriptors::decode([interop::DESCRIPTORS]).map_err(|error| failed(&error))?;
-    let server = TestServer::new(address.to_string()).add_to(Server::builder());
+    let mut server = Server::builder();
+    if let Some(limit) = flags.max_concurrent_streams_limit {
+        server = server.max_concurrent_streams(limit);
+    }
+    let server = TestServer::new(address.to_string()).add_to(server);
     let mut server = server.reflection(descriptors);
     if flags.use_tls {
         server = flags.secure(server)?;

@@ -138,8 +138,8 @@ pub struct ResponseParameters {
     #[prost(message, optional, tag = "3")]
     pub compressed: ::core::option::Option<BoolValue>,
     /// Whether it is to name the client's end of the connection.
-    #[prost(bool, tag = "4")]
-    pub fill_peer_socket_address: bool,
+    #[prost(message, optional, tag = "4")]
+    pub fill_peer_socket_address: ::core::option::Option<BoolValue>,
 }
 
 /// A request for a stream of responses.

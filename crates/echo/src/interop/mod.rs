@@ -26,7 +26,7 @@ mod soak;
 mod tester;
 
 pub use backend_metrics::TestBackendMetrics;
-pub use cases::{CASES, LEFT_OUT, NOT_YET, run};
+pub use cases::{CASES, LEFT_OUT, run};
 pub use failure::Failure;
 pub use service::TestServer;
 pub use soak::{Soak, SoakReport};

@@ -271,9 +271,9 @@ async fn answer(
     }
     Ok(StreamingOutputCallResponse {
         payload: Some(filled(kind, parameters.size)?),
-        peer_socket_address: match parameters.fill_peer_socket_address {
-            true => peer,
-            false => String::new(),
+        peer_socket_address: match &parameters.fill_peer_socket_address {
+            Some(BoolValue { value: true }) => peer,
+            Some(BoolValue { value: false }) | None => String::new(),
         },
     })
 }

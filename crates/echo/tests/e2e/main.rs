@@ -24,6 +24,7 @@ mod own_calls;
 mod picks;
 mod restarts;
 mod retries;
+mod scaling;
 mod script;
 mod service_config;
 mod states;

@@ -83,7 +83,7 @@ async fn a_handler_knows_its_call() {
     let reply = client.send_all(with, [text("")]).await;
     assert_eq!(
         reply.message::<String>(),
-        "/test.Lab/Context Some(\"lab.example\") Some(\"tester/1\") Some(3s) Some(\"memory-client\")"
+        "/test.Lab/Context Some(\"lab.example\") Some(\"tester/1\") Some(3s) Some(\"memory-client:1\")"
     );
     drop(client);
     world.end().await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use highball_core::ConnectivityState::{Connecting, Ready};
 use highball_core::{Address, Backoff, ConnectivityState};
 use highball_subchannel::{Link, Options, Report, State, Subchannel};
@@ -26,6 +27,11 @@ pub(crate) const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 /// SETTINGS with this MAX_CONCURRENT_STREAMS.
 pub(crate) fn streams(limit: u8) -> [u8; 15] {
     [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, limit]
+}
+
+/// What a server that lets so many streams be has to say first.
+pub(crate) fn settings(limit: u8) -> Vec<u8> {
+    [&streams(limit), &SETTINGS[9..]].concat()
 }
 
 /// A subchannel and what it reports, with the time since the start.
@@ -168,8 +174,7 @@ impl Fixture {
 /// The next connection, with a server that lets so many streams be.
 pub(crate) async fn accept(listener: &mut MemoryListener, limit: u8) -> BoxIo {
     let mut io = listener.accept().await.expect("somebody connects");
-    say(&mut io, &streams(limit)).await;
-    say(&mut io, &SETTINGS[9..]).await;
+    say(&mut io, &settings(limit)).await;
     io
 }
 
@@ -208,6 +213,18 @@ impl Call {
     /// It has been told by now that there is no connection.
     pub(crate) async fn sent_away(self) -> bool {
         !self.waits().await && self.0.await.expect("it does not panic").is_none()
+    }
+
+    /// What it has come to, or that it still waits.
+    pub(crate) fn come_to(self) -> Result<Option<Stream>, Self> {
+        match self.0.is_finished() {
+            true => Ok(self
+                .0
+                .now_or_never()
+                .expect("it is finished")
+                .expect("it does not panic")),
+            false => Err(self),
+        }
     }
 
     pub(crate) async fn gives_up(self) {

@@ -304,3 +304,19 @@ async fn letting_go_drains_all_connections_and_sends_the_queue_away() {
     settle().await;
     assert_eq!(fixture.network.open_connections(ADDRESS), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_streams_that_come_free_at_once_go_to_the_first_two() {
+    let (fixture, mut listener, _io) = Fixture::scaled(2, 2).await;
+    let held = [fixture.stream().await, fixture.stream().await];
+    let third = fixture.call().await;
+    let _server = accept(&mut listener, 0).await;
+    let fourth = fixture.call().await;
+    drop(held);
+    // It looks for a stream when the first of the queue has found one and the second has not looked yet.
+    let late = fixture.call().await;
+    let held = [third.served().await, fourth.served().await];
+    assert!(late.waits().await);
+    drop(held);
+    late.served().await;
+}

@@ -4,6 +4,7 @@ mod compression;
 mod endings;
 mod metadata;
 mod orca;
+mod scaling;
 mod streaming;
 mod unary;
 
@@ -14,7 +15,7 @@ use super::{Failure, Tester};
 pub(super) use unary::exchange;
 
 /// The cases there are, but for the soak tests, which [`Soak`](super::Soak) is for.
-pub const CASES: [&str; 26] = [
+pub const CASES: [&str; 27] = [
     "empty_unary",
     "large_unary",
     "client_streaming",
@@ -41,13 +42,8 @@ pub const CASES: [&str; 26] = [
     "server_compressed_streaming",
     "orca_per_rpc",
     "orca_oob",
-];
-
-/// Official cases that are not here yet, and why.
-pub const NOT_YET: [(&str, &str); 1] = [(
     "max_concurrent_streams_connection_scaling",
-    "a subchannel has one connection (gRFC A105 is to come)",
-)];
+];
 
 /// Official cases that are left out, and why.
 ///
@@ -98,6 +94,7 @@ pub async fn run(case: &str, tester: &Tester) -> Result<(), Failure> {
             "server_compressed_streaming" => compression::server_streaming(tester).await,
             "orca_per_rpc" => orca::per_rpc(tester).await,
             "orca_oob" => orca::out_of_band(tester).await,
+            "max_concurrent_streams_connection_scaling" => scaling::max_streams(tester).await,
             other => Err(no_such(other)),
         }
     };
@@ -106,16 +103,12 @@ pub async fn run(case: &str, tester: &Tester) -> Result<(), Failure> {
 }
 
 fn no_such(case: &str) -> Failure {
-    let why_not = |cases: &[(&str, &'static str)]| {
-        let named = cases.iter().find(|(name, _)| *name == case);
-        named.map(|(_, why)| *why)
-    };
-    Failure::new(if let Some(why) = why_not(&NOT_YET) {
-        format!("not yet: {why}")
-    } else if let Some(why) = why_not(&LEFT_OUT) {
-        format!("left out: {why}")
-    } else {
-        let cases = CASES.join(", ");
-        format!("there is no case named {case:?}; there are {cases}")
+    let left_out = LEFT_OUT.iter().find(|(name, _)| *name == case);
+    Failure::new(match left_out {
+        Some((_, why)) => format!("left out: {why}"),
+        None => format!(
+            "there is no case named {case:?}; there are {}",
+            CASES.join(", ")
+        ),
     })
 }
