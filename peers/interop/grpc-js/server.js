@@ -34,9 +34,10 @@ async function answer(call, request) {
     call.emit("error", status);
     return false;
   }
-  for (const { size, interval_us } of request.response_parameters) {
+  for (const { size, interval_us, fill_peer_socket_address } of request.response_parameters) {
     if (interval_us > 0) await pause(interval_us);
-    call.write({ payload: payload(size) });
+    const peer_socket_address = fill_peer_socket_address?.value ? call.getPeer() : "";
+    call.write({ payload: payload(size), peer_socket_address });
   }
   return true;
 }
@@ -81,7 +82,8 @@ const service = {
 };
 
 process.on("uncaughtException", (error) => console.error(error));
-const server = new grpc.Server();
+const limit = flags.max_concurrent_streams_limit;
+const server = new grpc.Server(limit ? { "grpc.max_concurrent_streams": Number(limit) } : {});
 server.addService(testing.TestService.service, service);
 const secure = () =>
   grpc.ServerCredentials.createSsl(null, [

@@ -31,7 +31,10 @@ def answers(request, context):
         time.sleep(parameters.interval_us / 1e6)
         if parameters.HasField("compressed") and not parameters.compressed.value:
             context.disable_next_message_compression()
-        yield interop.OutputResponse(payload=interop.payload(parameters.size))
+        socket = context.peer() if parameters.fill_peer_socket_address.value else ""
+        yield interop.OutputResponse(
+            payload=interop.payload(parameters.size), peer_socket_address=socket
+        )
 
 
 class Service:
@@ -77,7 +80,11 @@ def serve(flags):
                 request_deserializer=request.FromString,
                 response_serializer=response.SerializeToString,
             )
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=64))
+    limit = flags.max_concurrent_streams_limit
+    server = grpc.server(
+        concurrent.futures.ThreadPoolExecutor(max_workers=64),
+        options=[("grpc.max_concurrent_streams", int(limit))] if limit else None,
+    )
     handler = grpc.method_handlers_generic_handler(interop.SERVICE, handlers)
     server.add_generic_rpc_handlers([handler])
     address = f"127.0.0.1:{flags.port}"
@@ -90,4 +97,8 @@ def serve(flags):
     server.wait_for_termination()
 
 
-serve(interop.flags("port", "use_tls", "tls_cert_file", "tls_key_file"))
+serve(
+    interop.flags(
+        "port", "max_concurrent_streams_limit", "use_tls", "tls_cert_file", "tls_key_file"
+    )
+)
