@@ -28,8 +28,11 @@ pub enum Network {
 /// assert_eq!(Address::from("127.0.0.1:50051"), Address::tcp("127.0.0.1:50051"));
 /// assert_eq!(Address::from("unix:/run/echo.sock"), Address::unix("/run/echo.sock"));
 /// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Address(Arc<Parts>);
+
 #[derive(Clone, PartialEq)]
-pub struct Address {
+struct Parts {
     network: Network,
     text: Arc<str>,
     server_name: Option<Arc<str>>,
@@ -53,53 +56,53 @@ impl Address {
     }
 
     fn new(network: Network, text: Arc<str>) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             network,
             text,
             server_name: None,
             attributes: Attributes::default(),
-        }
+        }))
     }
 
     /// The name to ask this server for: its `:authority` and TLS name, instead of the channel's.
     #[must_use]
     pub fn with_server_name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.server_name = Some(name.into());
+        Arc::make_mut(&mut self.0).server_name = Some(name.into());
         self
     }
 
     /// Replaces the attributes.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Attributes) -> Self {
-        self.attributes = attributes;
+        Arc::make_mut(&mut self.0).attributes = attributes;
         self
     }
 
     /// The kind of socket.
     pub fn network(&self) -> Network {
-        self.network
+        self.0.network
     }
 
     /// `host:port`, a path or an abstract name, without a scheme.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The name to ask this server for, if it is not the channel's.
     pub fn server_name(&self) -> Option<&str> {
-        self.server_name.as_deref()
+        self.0.server_name.as_deref()
     }
 
     /// Facts about this address.
     pub fn attributes(&self) -> &Attributes {
-        &self.attributes
+        &self.0.attributes
     }
 }
 
-impl Eq for Address {}
+impl Eq for Parts {}
 
 /// Attributes have no hash; equal addresses still hash alike.
-impl Hash for Address {
+impl Hash for Parts {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.network.hash(state);
         self.text.hash(state);
@@ -161,10 +164,11 @@ fn push_decimal(text: &mut String, number: u16) {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.network {
-            Network::Tcp => f.pad(&self.text),
-            Network::Unix => write!(f, "unix:{}", self.text),
-            Network::UnixAbstract => write!(f, "unix-abstract:{}", self.text),
+        let text = self.text();
+        match self.network() {
+            Network::Tcp => f.pad(text),
+            Network::Unix => write!(f, "unix:{text}"),
+            Network::UnixAbstract => write!(f, "unix-abstract:{text}"),
         }
     }
 }
@@ -172,11 +176,11 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
-        if let Some(name) = &self.server_name {
+        if let Some(name) = self.server_name() {
             write!(f, " as {name}")?;
         }
-        if !self.attributes.is_empty() {
-            write!(f, " {:?}", self.attributes)?;
+        if !self.attributes().is_empty() {
+            write!(f, " {:?}", self.attributes())?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! A server as the resolver sees it: one or more addresses and some facts.
 
+use std::sync::Arc;
+
 use crate::{Address, Attributes};
 
 /// One server, reachable at one or more addresses, in order of preference (gRFC A61).
@@ -12,7 +14,8 @@ use crate::{Address, Attributes};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    addresses: Vec<Address>,
+    /// Shared by the copies that a policy's children get.
+    addresses: Arc<[Address]>,
     attributes: Attributes,
 }
 

@@ -85,6 +85,13 @@ impl fmt::Display for SecurityLevel {
 pub struct AuthInfo {
     protocol: Cow<'static, str>,
     security_level: SecurityLevel,
+    /// `None`: nothing. Boxed, for plaintext has none of it.
+    shown: Option<Box<Shown>>,
+}
+
+/// What a peer has shown, and by what.
+#[derive(Clone, Default, PartialEq, Eq)]
+struct Shown {
     certificates: Vec<Bytes>,
     names: Vec<String>,
     cipher_suite: Option<Cow<'static, str>>,
@@ -96,9 +103,7 @@ impl AuthInfo {
         Self {
             protocol: protocol.into(),
             security_level,
-            certificates: Vec::new(),
-            names: Vec::new(),
-            cipher_suite: None,
+            shown: None,
         }
     }
 
@@ -115,21 +120,21 @@ impl AuthInfo {
     /// Adds the certificates that the peer has shown, in DER, its own first.
     #[must_use]
     pub fn with_certificates(mut self, chain: impl IntoIterator<Item = Bytes>) -> Self {
-        self.certificates.extend(chain);
+        self.show().certificates.extend(chain);
         self
     }
 
     /// Adds the names that the peer's certificate is for.
     #[must_use]
     pub fn with_names(mut self, names: impl IntoIterator<Item = String>) -> Self {
-        self.names.extend(names);
+        self.show().names.extend(names);
         self
     }
 
     /// Sets what encrypts: `TLS13_AES_256_GCM_SHA384`.
     #[must_use]
     pub fn with_cipher_suite(mut self, name: impl Into<Cow<'static, str>>) -> Self {
-        self.cipher_suite = Some(name.into());
+        self.show().cipher_suite = Some(name.into());
         self
     }
 
@@ -147,19 +152,23 @@ impl AuthInfo {
     ///
     /// They have been verified: their chain ends at an authority that this end trusts.
     pub fn certificates(&self) -> &[Bytes] {
-        &self.certificates
+        self.shown.as_ref().map_or(&[], |shown| &shown.certificates)
     }
 
     /// The DNS names, URIs (SPIFFE ids among them) that the peer's own certificate is for.
     ///
     /// For a handler that authorizes its clients by name.
     pub fn names(&self) -> &[String] {
-        &self.names
+        self.shown.as_ref().map_or(&[], |shown| &shown.names)
     }
 
     /// What encrypts, if anything does and it is known: `TLS13_AES_256_GCM_SHA384`.
     pub fn cipher_suite(&self) -> Option<&str> {
-        self.cipher_suite.as_deref()
+        self.shown.as_ref()?.cipher_suite.as_deref()
+    }
+
+    fn show(&mut self) -> &mut Shown {
+        self.shown.get_or_insert_default()
     }
 
     /// Whether secrets may travel: nobody on the way can read them, or there is no way, for they stay on
@@ -185,9 +194,9 @@ impl fmt::Debug for AuthInfo {
         f.debug_struct("AuthInfo")
             .field("protocol", &self.protocol)
             .field("security_level", &self.security_level)
-            .field("certificates", &self.certificates.len())
-            .field("names", &self.names)
-            .field("cipher_suite", &self.cipher_suite)
+            .field("certificates", &self.certificates().len())
+            .field("names", &self.names())
+            .field("cipher_suite", &self.cipher_suite())
             .finish()
     }
 }
