@@ -128,15 +128,17 @@ impl<T> Letterbox<T> {
 
     /// Waits until the mailbox is dropped. One waits at a time: of several, the last to ask hears of it.
     pub async fn closed(&self) {
-        poll_fn(|cx| {
-            let mut state = self.0.lock();
-            if state.is_closed {
-                return Poll::Ready(());
-            }
-            wait(&mut state.mourner, cx);
-            Poll::Pending
-        })
-        .await;
+        poll_fn(|cx| self.poll_closed(cx)).await;
+    }
+
+    /// The same for a task that waits for other things as well.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.is_closed {
+            return Poll::Ready(());
+        }
+        wait(&mut state.mourner, cx);
+        Poll::Pending
     }
 }
 

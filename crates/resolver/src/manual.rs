@@ -102,14 +102,15 @@ impl Resolver for ManualResolver {
             let mut board = self.board.subscribe();
             let mut seen = 0;
             loop {
+                let said = next(&mut board, seen);
+                if let Some((number, resolution)) = said {
+                    seen = number;
+                    let judging = updates.send(resolution);
+                    self.judged(number, judging.await);
+                }
                 tokio::select! {
-                    said = next(&mut board, seen) => {
-                        // Not reached: `self` holds the sender.
-                        let Some((number, resolution)) = said else { return };
-                        seen = number;
-                        let verdict = updates.send(resolution).await;
-                        self.judged(number, verdict);
-                    }
+                    // Always well: `self` holds the sender.
+                    _ = board.changed() => {}
                     () = updates.requested() => {
                         self.requests.fetch_add(1, Ordering::Relaxed);
                     }
@@ -132,8 +133,9 @@ impl ManualResolver {
     }
 }
 
-/// Waits for an update behind number `seen`. Cancel-safe.
-async fn next(board: &mut watch::Receiver<Board>, seen: u64) -> Option<(u64, Resolution)> {
-    let board = board.wait_for(|board| board.number > seen).await.ok()?;
-    Some((board.number, board.latest.clone()?))
+/// An update behind number `seen`, if there is one.
+fn next(board: &mut watch::Receiver<Board>, seen: u64) -> Option<(u64, Resolution)> {
+    let board = board.borrow_and_update();
+    let latest = board.latest.as_ref().filter(|_| board.number > seen)?;
+    Some((board.number, latest.clone()))
 }

@@ -1,8 +1,11 @@
 //! A resolver's life, from its factory to its end: what a channel spawns.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use fastrand::Rng;
+use futures_core::future::BoxFuture;
 use highball_core::{Backoff, Status};
 use tokio::time::sleep;
 
@@ -35,23 +38,41 @@ pub fn supervise(
     options: ResolverOptions,
     updates: Updates,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let channel = updates.spare();
-    let refusals = updates.spare();
-    // In a box of its own: what builds a resolver is gone when there is one, and that lives as long as its channel.
-    let mut building = Box::pin(built(factory, target, options, refusals));
-    async move {
-        let resolver = tokio::select! {
-            biased;
-            resolver = &mut building => resolver,
-            () = channel.closed() => return,
-        };
-        drop(building);
-        let mut running = contained(resolver).run(updates);
-        tokio::select! {
-            biased;
-            () = &mut running => {}
-            () = channel.closed() => {}
+    let building = Box::pin(built(factory, target, options, updates.spare()));
+    Life {
+        stage: Stage::Building(building),
+        updates,
+    }
+}
+
+/// A resolver that is being built, then runs. By hand: it is there as long as its channel, and mostly waits.
+struct Life<B> {
+    stage: Stage<B>,
+    updates: Updates,
+}
+
+enum Stage<B> {
+    /// In a box, for it is gone when there is a resolver.
+    Building(Pin<Box<B>>),
+    Running(BoxFuture<'static, ()>),
+}
+
+impl<B: Future<Output = Box<dyn Resolver>>> Future for Life<B> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stage::Building(building) = &mut self.stage
+            && let Poll::Ready(resolver) = building.as_mut().poll(cx)
+        {
+            let running = contained(resolver).run(self.updates.spare());
+            self.stage = Stage::Running(running);
         }
+        if let Stage::Running(running) = &mut self.stage
+            && running.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        self.updates.poll_closed(cx)
     }
 }
 

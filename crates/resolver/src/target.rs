@@ -63,10 +63,10 @@ use crate::BadTarget;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    scheme: String,
-    authority: String,
-    path: String,
-    query: Option<String>,
+    scheme: Box<str>,
+    authority: Box<str>,
+    path: Box<str>,
+    query: Option<Box<str>>,
 }
 
 impl Target {
@@ -92,7 +92,7 @@ impl Target {
         let (scheme, rest) = split_scheme(text).ok_or_else(|| malformed("it has no scheme"))?;
         let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
         let (rest, query) = match rest.split_once('?') {
-            Some((before, query)) => (before, Some(query.to_owned())),
+            Some((before, query)) => (before, Some(query)),
             None => (rest, None),
         };
         let (authority, path) = match rest.strip_prefix("//") {
@@ -109,10 +109,10 @@ impl Target {
             path.to_owned()
         };
         Ok(Self {
-            scheme,
-            authority: decode(host).map_err(malformed)?,
-            path,
-            query,
+            scheme: scheme.into(),
+            authority: decode(host).map_err(malformed)?.into(),
+            path: path.into(),
+            query: query.map(Into::into),
         })
     }
 

@@ -74,9 +74,9 @@ impl Updates {
         }
     }
 
-    /// Waits until the channel has dropped its end.
-    pub(crate) async fn closed(&self) {
-        self.line.closed().await;
+    /// Whether the channel has dropped its end. Wakes the last task that asked when it does.
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.line.poll_closed(cx)
     }
 
     /// A second handle, for the one who must speak if the first is lost in a panic.
