@@ -9,6 +9,7 @@
 //! ```
 
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,7 +40,7 @@ const FIRST_FLUSH: u8 = 2;
 pub(super) struct ConnectionTask {
     h2: client::Connection<Tap, Bytes>,
     tap: TapHandle,
-    shared: Arc<Shared>,
+    shared: Guarded,
     /// h2 and the byte stream ring it; a turn without them only flushes.
     bell: Bell,
     /// The limit that the gate goes by.
@@ -66,7 +67,7 @@ impl ConnectionTask {
             limit: shared.facts.max_concurrent_streams(),
             h2,
             tap,
-            shared,
+            shared: Guarded(shared),
             bell: Bell::new(),
             turns_to_flush: FIRST_FLUSH,
             last_words: None,
@@ -77,16 +78,15 @@ impl ConnectionTask {
     }
 
     /// Runs until the connection is closed.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` would hold the task twice, as argument and as local"
+    )]
     pub(super) fn run(mut self) -> impl Future<Output = ()> + Send {
-        let guard = Guard(Arc::clone(&self.shared));
         async move {
-            let _guard = guard;
             let closed = poll_fn(|cx| self.poll(cx)).await;
-            if let Some(tap) = self.end(closed) {
-                let shut_down = poll_fn(|cx| tap.poll_shutdown(cx));
-                // In a box of its own: it is over soon, and the task is there for as long as the connection.
-                let _ = Box::pin(tokio::time::timeout(LAST_WORDS, shut_down)).await;
-            }
+            // In a box of its own: it is over soon, and the task is there for as long as the connection.
+            Box::pin(say_goodbye(self.end(closed))).await;
         }
     }
 
@@ -215,14 +215,30 @@ impl ConnectionTask {
     }
 }
 
-/// However the task ends, with its runtime or in a panic of h2's: nobody waits for it in vain.
-struct Guard(Arc<Shared>);
+/// Writes what is left, and closes this end's direction.
+async fn say_goodbye(tap: Option<TapHandle>) {
+    if let Some(tap) = tap {
+        let shut_down = poll_fn(|cx| tap.poll_shutdown(cx));
+        let _ = tokio::time::timeout(LAST_WORDS, shut_down).await;
+    }
+}
 
-impl Drop for Guard {
+/// However the task ends, with its runtime or in a panic of h2's: nobody waits for it in vain.
+struct Guarded(Arc<Shared>);
+
+impl Deref for Guarded {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Guarded {
     fn drop(&mut self) {
-        if self.0.closed().is_none() {
+        if self.closed().is_none() {
             let status = Status::unavailable("the connection's task was dropped");
-            self.0.set_closed(Closed::Local(status));
+            self.set_closed(Closed::Local(status));
         }
     }
 }
