@@ -1,5 +1,6 @@
 //! Policies by name, and how a service config chooses among them (gRFC A24).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::Value;
@@ -23,10 +24,19 @@ use crate::{Choice, ConfigError, Level, Policy};
 #[derive(Clone, Default)]
 pub struct Registry {
     /// Sorted by name.
-    policies: Vec<(&'static str, Parse)>,
+    policies: Cow<'static, [(&'static str, Parse)]>,
 }
 
 type Parse = fn(&Value, &Registry) -> Result<Choice, ConfigError>;
+
+const BUILTIN: [(&str, Parse); 2] = [
+    (PickFirst::NAME, parse::<PickFirst>),
+    (RoundRobin::NAME, parse::<RoundRobin>),
+];
+
+fn parse<P: Policy>(config: &Value, registry: &Registry) -> Result<Choice, ConfigError> {
+    Ok(Choice::of::<P>(P::parse(config, registry)?))
+}
 
 impl Registry {
     /// No policy at all.
@@ -36,17 +46,18 @@ impl Registry {
 
     /// The policies of this crate.
     pub fn builtin() -> Self {
-        let mut registry = Self::empty();
-        registry.register::<PickFirst>().register::<RoundRobin>();
-        registry
+        Self {
+            policies: Cow::Borrowed(&BUILTIN),
+        }
     }
 
     /// Adds a policy under its name.
     pub fn register<P: Policy>(&mut self) -> &mut Self {
-        let parse: Parse = |config, registry| Ok(Choice::of::<P>(P::parse(config, registry)?));
-        match self.position(P::NAME) {
-            Ok(known) => self.policies[known] = (P::NAME, parse),
-            Err(place) => self.policies.insert(place, (P::NAME, parse)),
+        let place = self.position(P::NAME);
+        let (policies, policy) = (self.policies.to_mut(), (P::NAME, parse::<P> as Parse));
+        match place {
+            Ok(known) => policies[known] = policy,
+            Err(place) => policies.insert(place, policy),
         }
         self
     }

@@ -14,7 +14,7 @@
 //!
 //! A service config that asks for another service starts the checks anew.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use highball_balancer::{HealthState, SubchannelId};
@@ -35,7 +35,7 @@ pub(super) struct HealthChecks {
     messages: Letterbox<Message>,
     /// The channel's call credentials.
     credentials: Vec<AnyCallCredentials>,
-    watched: HashMap<SubchannelId, Watch>,
+    watched: BTreeMap<SubchannelId, Watch>,
     /// The number of the next watch.
     next: u64,
 }
@@ -65,7 +65,7 @@ impl HealthChecks {
             period,
             messages,
             credentials,
-            watched: HashMap::new(),
+            watched: BTreeMap::new(),
             next: 0,
         }
     }

@@ -11,7 +11,7 @@
 //! and anew when the smallest interval is another. A server that does not know the method is left alone until
 //! there is another connection to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub(super) struct LoadReports {
     messages: Letterbox<Message>,
     /// The channel's call credentials.
     credentials: Vec<AnyCallCredentials>,
-    watched: HashMap<SubchannelId, Watched>,
+    watched: BTreeMap<SubchannelId, Watched>,
     /// The number of the next call.
     next: u64,
 }
@@ -80,7 +80,7 @@ impl LoadReports {
             period,
             messages,
             credentials,
-            watched: HashMap::new(),
+            watched: BTreeMap::new(),
             next: 0,
         }
     }

@@ -24,7 +24,6 @@ mod turn;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use highball_balancer::{Path, SubchannelId, TimerId, Wake};
 use highball_core::{ConnectivityState, Letterbox, Mailbox, Status};
@@ -95,9 +94,6 @@ pub(crate) enum Message {
     MaybeIdle,
 }
 
-/// With none at all, a driver that looks whether its channel is unused would do nothing else.
-const LEAST_IDLE_TIMEOUT: Duration = Duration::from_millis(1);
-
 /// One stay out of idle mode. What was sent in an earlier one is not for this one's policies.
 pub(crate) type Period = u64;
 
@@ -111,11 +107,9 @@ pub(crate) struct Shared {
 
 /// The task itself.
 pub(crate) struct Driver {
-    shared: Arc<Shared>,
     inbox: Mailbox<Message>,
     mode: Mode,
     states: States,
-    idle_timeout: Option<Duration>,
     /// When to look whether the channel is unused; meaningful out of idle mode.
     idle_check: Option<Instant>,
     alarm: Alarm,
@@ -123,22 +117,20 @@ pub(crate) struct Driver {
     has_ended: bool,
 }
 
-/// Where the channel's states are told.
+/// Where the channel's states are told, to calls and to everyone.
 pub(crate) struct States {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     subscribers: Vec<mpsc::UnboundedSender<ConnectivityState>>,
 }
 
 impl Driver {
     pub(crate) fn new(shared: Arc<Shared>, setup: Setup, inbox: Mailbox<Message>) -> Self {
         Self {
-            idle_timeout: setup.idle_timeout.map(|time| time.max(LEAST_IDLE_TIMEOUT)),
-            mode: Mode::idle(setup, shared.clone()),
+            mode: Mode::idle(setup),
             states: States {
-                shared: shared.clone(),
+                shared,
                 subscribers: Vec::new(),
             },
-            shared,
             inbox,
             idle_check: None,
             alarm: Alarm::default(),
@@ -213,7 +205,7 @@ impl Driver {
     /// Every call ends with `status` from here on.
     fn end(&mut self, status: Status) {
         if !std::mem::replace(&mut self.has_ended, true) {
-            self.shared.slot.publish(Generation::ended(status));
+            self.states.shared.slot.publish(Generation::ended(status));
         }
     }
 
@@ -231,26 +223,26 @@ impl Driver {
 
     /// Leaves idle mode, if the channel is in it.
     fn leave_idle(&mut self) {
-        self.shared.activity.leave_idle();
+        self.states.shared.activity.leave_idle();
         if !self.mode.is_active() {
             tracing::debug!(target: "channel", "leaving idle mode");
             self.states.publish(ConnectivityState::Connecting);
             self.mode.leave_idle();
             // A time-out beyond what the clock can say never comes.
-            let timeout = self.idle_timeout;
+            let timeout = self.mode.idle_timeout();
             self.idle_check = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         }
     }
 
     fn maybe_idle(&mut self) {
-        let Some(timeout) = self.idle_timeout else {
+        let Some(timeout) = self.mode.idle_timeout() else {
             return;
         };
-        match self.shared.activity.try_idle(timeout) {
+        match self.states.shared.activity.try_idle(timeout) {
             Err(look_again) => self.idle_check = Some(look_again),
             Ok(()) => {
                 tracing::debug!(target: "channel", "entering idle mode");
-                self.mode.enter_idle();
+                self.mode.enter_idle(&self.states);
                 self.states.publish(ConnectivityState::Idle);
             }
         }

@@ -11,9 +11,12 @@ use tokio::time::Instant;
 
 use super::resolving::Resolving;
 use super::turn::Active;
-use super::{Configs, Message, Period, Shared, States, closing};
+use super::{Configs, Message, Period, States, closing};
 use crate::call_credentials::AnyCallCredentials;
 use crate::picker_slot::Generation;
+
+/// With none at all, a driver that looks whether its channel is unused would do nothing else.
+const LEAST_IDLE_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// What a channel is made from.
 pub(crate) struct Setup {
@@ -34,16 +37,14 @@ pub(crate) struct Setup {
 /// The channel's mode. Leaving idle mode builds everything anew; entering it drops everything.
 pub(crate) struct Mode {
     setup: Setup,
-    shared: Arc<Shared>,
     period: Period,
     active: Option<Active>,
 }
 
 impl Mode {
-    pub(crate) fn idle(setup: Setup, shared: Arc<Shared>) -> Self {
+    pub(crate) fn idle(setup: Setup) -> Self {
         Self {
             setup,
-            shared,
             period: 0,
             active: None,
         }
@@ -58,11 +59,17 @@ impl Mode {
         self.active = Some(Active::new(&self.setup, self.period));
     }
 
-    pub(crate) fn enter_idle(&mut self) {
+    /// How long the channel goes unused before it is idle; `None`: for ever.
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        let timeout = self.setup.idle_timeout;
+        timeout.map(|timeout| timeout.max(LEAST_IDLE_TIMEOUT))
+    }
+
+    pub(crate) fn enter_idle(&mut self, states: &States) {
         let Some(active) = self.active.take() else {
             return;
         };
-        self.shared.slot.publish(Generation::unresolved());
+        states.shared.slot.publish(Generation::unresolved());
         // Connections without streams close at once. A call that began at this very moment may have
         // picked one by the generation before: it ends where it is.
         drop(active);
@@ -95,7 +102,7 @@ impl Mode {
 
     pub(crate) fn apply(&mut self, states: &mut States) {
         if let Some(active) = &mut self.active {
-            active.apply(&self.shared.slot, states);
+            active.apply(states);
         }
     }
 

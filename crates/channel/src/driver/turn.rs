@@ -32,7 +32,7 @@ use super::resolving::Resolving;
 use super::subchannels::Subchannels;
 use super::timers::Timers;
 use super::{Configs, Doorbell, Message, Period, Setup, States};
-use crate::picker_slot::{EndedPicker, Generation, PickerSlot};
+use crate::picker_slot::{EndedPicker, Generation};
 use crate::service_config::ServiceConfig;
 
 /// The control plane of a channel that is not idle.
@@ -100,7 +100,7 @@ impl Active {
     }
 
     /// Does what the turn asked for, and lets calls see what came of it.
-    pub(super) fn apply(&mut self, slot: &PickerSlot, states: &mut States) {
+    pub(super) fn apply(&mut self, states: &mut States) {
         let commands = self.commands();
         if let Some(Some(state)) = self.guard(Tree::take_published) {
             self.state = state;
@@ -112,7 +112,7 @@ impl Active {
         while let Some(create) = commands.next_if(|next| matches!(next, Command::Create { .. })) {
             self.execute(create);
         }
-        self.publish(slot, states);
+        self.publish(states);
         commands.for_each(|command| self.execute(command));
     }
 
@@ -135,7 +135,7 @@ impl Active {
 
     /// Publishes the generation first and the state second: a call that was woken by READY sees the
     /// picker that is.
-    fn publish(&mut self, slot: &PickerSlot, states: &mut States) {
+    fn publish(&mut self, states: &mut States) {
         if !std::mem::take(&mut self.changed) {
             return;
         }
@@ -145,7 +145,8 @@ impl Active {
         } = self.state.clone();
         trace!(target: "channel", state = %connectivity, ?picker, "publish");
         let methods = self.config.as_ref().map(|config| config.methods().clone());
-        slot.publish(Generation::new(picker, self.subchannels.links(), methods));
+        let generation = Generation::new(picker, self.subchannels.links(), methods);
+        states.shared.slot.publish(generation);
         states.publish(connectivity);
     }
 

@@ -30,13 +30,21 @@ pub struct MethodConfig {
     pub hedging: Option<Arc<HedgingPolicy>>,
 }
 
+/// What holds where nothing is said.
+static NOTHING: MethodConfig = MethodConfig {
+    wait_for_ready: None,
+    timeout: None,
+    max_request_bytes: None,
+    max_response_bytes: None,
+    retry: None,
+    hedging: None,
+};
+
 /// The `methodConfig` list, by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MethodConfigs {
     /// Keys: `/pkg.Svc/M` for a method, `/pkg.Svc/` for a service, empty for everything else.
     by_name: HashMap<String, MethodConfig>,
-    /// What holds where nothing is said.
-    nothing: MethodConfig,
     /// The channel's, for the calls of all methods.
     throttle: Option<Arc<Throttle>>,
     /// The balancing policy of the same config, for calls that fail to tell of.
@@ -107,13 +115,13 @@ impl MethodConfigs {
     /// The method's own entry, else its service's, else the default one, else nothing.
     pub(crate) fn find(&self, path: &str) -> &MethodConfig {
         if self.by_name.is_empty() {
-            return &self.nothing;
+            return &NOTHING;
         }
         let service = path.rfind('/').map_or("", |slash| &path[..=slash]);
         [path, service, ""]
             .into_iter()
             .find_map(|key| self.by_name.get(key))
-            .unwrap_or(&self.nothing)
+            .unwrap_or(&NOTHING)
     }
 }
 
