@@ -300,6 +300,9 @@ impl RecvHalf {
 
 impl Drop for RecvHalf {
     fn drop(&mut self) {
+        if matches!(self.state, State::Ended(_)) {
+            return;
+        }
         // The last handle that goes resets the stream; then the slot comes back.
         self.state = State::Ended(Ok(()));
         self.held.abandon();

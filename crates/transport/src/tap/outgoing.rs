@@ -60,13 +60,13 @@ impl Outgoing {
         }
     }
 
-    /// Takes of `pieces` what fits. Waits for the socket only if nothing fits.
-    pub(super) fn poll_gather<'a>(
+    /// Takes of `bytes` what fits. Waits for the socket only if nothing fits.
+    pub(super) fn poll_gather(
         &mut self,
         io: &mut BoxIo,
         watch: &mut Watch<'_>,
         cx: &mut Context<'_>,
-        pieces: impl Iterator<Item = &'a [u8]>,
+        bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.buffer.len() - self.written >= self.limit
             && self.poll_flush(io, watch, cx).is_pending()
@@ -80,14 +80,10 @@ impl Outgoing {
         if self.buffer.capacity() == 0 {
             self.buffer.reserve(FIRST);
         }
-        let mut count = 0;
-        for piece in pieces {
-            let room = self.limit.saturating_sub(self.buffer.len() - self.written);
-            let piece = &piece[..piece.len().min(room)];
-            if !self.is_broken {
-                self.buffer.extend_from_slice(piece);
-            }
-            count += piece.len();
+        let room = self.limit.saturating_sub(self.buffer.len() - self.written);
+        let count = bytes.len().min(room);
+        if !self.is_broken {
+            self.buffer.extend_from_slice(&bytes[..count]);
         }
         Poll::Ready(Ok(count))
     }
