@@ -74,7 +74,8 @@ impl Actor {
             condition: Condition::NEW,
             max_connections: 1,
             failures: 0,
-            connections: Vec::new(),
+            // Mostly there is one.
+            connections: Vec::with_capacity(1),
             connecting: None,
             backoff: None,
             link,
