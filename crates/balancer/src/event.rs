@@ -66,7 +66,8 @@ pub enum SubchannelState {
     Idle,
     /// Connecting.
     Connecting,
-    /// Connected: the peer's SETTINGS have been read.
+    /// Connected: the peer's SETTINGS have been read. IDLE follows when the connection is lost; where there were several
+    /// (gRFC A105), an attempt at another one may be under way, or have failed: then CONNECTING or TRANSIENT_FAILURE.
     Ready,
     /// The last attempt failed, for this reason; backoff runs, then it is IDLE.
     TransientFailure(Status),

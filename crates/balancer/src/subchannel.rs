@@ -6,7 +6,7 @@ use highball_core::{Address, Letterbox};
 
 use crate::{Command, SubchannelId};
 
-/// A policy's claim on one connection that comes and goes: one address, fixed for life (gRFC A61).
+/// A policy's claim on the connection to one address, which comes and goes. The address is fixed for life (gRFC A61).
 ///
 /// Dropping it shuts the subchannel down, and nothing is heard of it again. Nothing here blocks; what
 /// comes of a request arrives as an [`Event`](crate::Event).

@@ -130,7 +130,7 @@ impl Channel {
     }
 
     /// What the balancing policies hold, for people to read: each policy with its children, their states
-    /// and addresses. Its form may change at any time.
+    /// and addresses, and then every connection with its streams. Its form may change at any time.
     pub async fn dump(&self) -> String {
         let (reader, dump) = oneshot::channel();
         self.0.tell(ToDriver::Dump(reader));

@@ -47,6 +47,11 @@
 //! Directly, or through the HTTP proxy that `HTTPS_PROXY` and `NO_PROXY` name or that
 //! [`ChannelBuilder::proxy`] sets (gRFC A1).
 //!
+//! Each address has one connection. Calls that the server's MAX_CONCURRENT_STREAMS keeps waiting for a stream have
+//! others made to the same address if the service config allows it (gRFC A105), up to a
+//! [cap](ChannelBuilder::max_connections_per_subchannel) of the channel's:
+//! `{"connectionScaling": {"maxConnectionsPerSubchannel": 4}}`.
+//!
 //! # Extending it
 //!
 //! A resolver is a [`resolver::Lookup`] behind [`resolver::Polling`], in a dozen lines; a policy is a

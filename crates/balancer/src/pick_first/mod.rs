@@ -14,7 +14,8 @@
 //!   waiting for it (Happy Eyeballs); earlier attempts go on. Reported as CONNECTING.
 //! - *Failing* retries every address, each after its own backoff. Reported as TRANSIENT_FAILURE until one
 //!   is READY, also while another first pass runs over a new list: "sticky".
-//! - *Connected* has one subchannel; all others are let go. Reported as READY, or as its health.
+//! - *Connected* has one subchannel; all others are let go. Reported as READY, or as its health. If it loses its last
+//!   connection while another one is being made, or could not be (gRFC A105), a first pass begins.
 //! - *Idle* lost its connection: a call or a request to connect wakes it.
 //!
 //! Fresh addresses are asked for once when a pass has failed, once per round of failures after that, and

@@ -12,7 +12,8 @@
 //! | UNIMPLEMENTED | READY, for as long as the connection lives |
 //! | any other end of the call | TRANSIENT_FAILURE, and the call is made again |
 //!
-//! A service config that asks for another service starts the checks anew.
+//! A service config that asks for another service starts the checks anew. Of several connections (gRFC A105) the oldest
+//! is asked; when it is lost, the next is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,7 +9,7 @@
 //!
 //! The call is made on the subchannel's own connection, past the balancer, whenever the subchannel turns READY,
 //! and anew when the smallest interval is another. A server that does not know the method is left alone until
-//! there is another connection to it.
+//! there is another connection to it. Of several connections (gRFC A105) the oldest is asked; when it is lost, the next is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,7 +4,8 @@
 //!   {"loadBalancingConfig": [...],     which policy, and its own config      ─► Choice
 //!    "methodConfig": [...],            time-outs, limits, retries by method  ─► MethodConfigs
 //!    "retryThrottling": {...},         when to stop retrying altogether      ─► RetryThrottling
-//!    "healthCheckConfig": {...}}       which service must be SERVING
+//!    "healthCheckConfig": {...},       which service must be SERVING
+//!    "connectionScaling": {...}}       how many connections an address may have
 //! ```
 //!
 //! Parsing happens once, when a resolver brings the text; calls only look up what was parsed. One invalid
@@ -299,6 +300,30 @@ mod tests {
     }
 
     #[test]
+    fn a105_the_connections_of_a_subchannel_are_as_many_as_are_given() {
+        for (json, connections) in [
+            (r"{}", None),
+            (r#"{"connectionScaling":{}}"#, None),
+            (
+                r#"{"connectionScaling":{"maxConnectionsPerSubchannel":null}}"#,
+                None,
+            ),
+            (
+                r#"{"connectionScaling":{"maxConnectionsPerSubchannel":3}}"#,
+                Some(3),
+            ),
+            // The cap is the channel's.
+            (
+                r#"{"connectionScaling":{"maxConnectionsPerSubchannel":4294967295}}"#,
+                Some(u32::MAX),
+            ),
+        ] {
+            let config = parse(json).unwrap();
+            assert_eq!(config.connections_per_subchannel(), connections, "{json}");
+        }
+    }
+
+    #[test]
     fn unknown_fields_and_wrong_capitals_are_ignored() {
         let config = parse(r#"{"future":1,"MethodConfig":7}"#).unwrap();
         assert_eq!(config.method("/a.B/C"), &MethodConfig::default());
@@ -312,6 +337,9 @@ mod tests {
             r#"{"methodConfig":[{"name":[{}],"waitForReady":"yes"}]}"#,
             r#"{"methodConfig":[{"name":[{}],"maxRequestMessageBytes":-1}]}"#,
             r#"{"loadBalancingConfig":{}}"#,
+            r#"{"connectionScaling":{"maxConnectionsPerSubchannel":-1}}"#,
+            r#"{"connectionScaling":{"maxConnectionsPerSubchannel":4294967296}}"#,
+            r#"{"connectionScaling":3}"#,
         ] {
             assert!(parse(json).is_err(), "{json}");
         }
@@ -348,7 +376,7 @@ mod tests {
 
         #[test]
         fn arbitrary_values_in_known_fields_never_panic(
-            field in "(loadBalancingConfig|methodConfig|retryThrottling|healthCheckConfig)",
+            field in "(loadBalancingConfig|methodConfig|retryThrottling|healthCheckConfig|connectionScaling)",
             value in "(null|[0-9]{1,30}|-1|\"[a-z]{0,5}\"|\\[\\]|\\{\\}|\\[\\{\"name\":\\[\\{\\}\\]\\}\\])",
         ) {
             let _ = parse(&format!("{{\"{field}\":{value}}}"));

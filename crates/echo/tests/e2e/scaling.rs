@@ -1,5 +1,7 @@
 //! Several connections to one address (gRFC A105), as calls see them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -407,15 +409,16 @@ async fn serving(peer: &mut Peer<BoxIo>, check: u32) {
         .await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a17_health_is_asked_on_another_connection_when_its_own_is_lost() {
+/// A channel that watches its server's health on the only connection there is, on which two streams may be; a call
+/// that has begun; and the check.
+async fn checked() -> (Script, Peer<BoxIo>, Answer, u32) {
     let world = World::new();
     let listener = world.network.listen(A);
     world.resolve(&[A]);
     let json = r#"{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":""},
                    "connectionScaling":{"maxConnectionsPerSubchannel":2}}"#;
     let builder = world.builder().default_service_config(json);
-    let channel = builder.build().unwrap();
+    let channel = builder.build().expect("the choices make sense");
     let mut script = Script {
         world,
         listener,
@@ -425,6 +428,12 @@ async fn a17_health_is_asked_on_another_connection_when_its_own_is_lost() {
     let mut old = accept(&mut script, 2).await;
     let check = old.headers().await;
     serving(&mut old, check).await;
+    (script, old, first, check)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a17_health_is_asked_on_another_connection_when_its_own_is_lost() {
+    let (mut script, mut old, first, _) = checked().await;
     let stream = old.headers().await;
     let second = script.call();
     let mut new = accept(&mut script, 2).await;
@@ -439,17 +448,59 @@ async fn a17_health_is_asked_on_another_connection_when_its_own_is_lost() {
     let next = new.headers().await;
     answer(&mut new, next, third).await;
     answer(&mut old, stream, first).await;
-    // The loss of a younger one changes nothing.
     assert_eq!(script.channel.state(), ConnectivityState::Ready);
     script.end([old, new]).await;
 }
 
-/// Credentials that take a second.
-#[derive(Debug)]
-struct Slow;
+#[tokio::test(start_paused = true)]
+async fn a17_the_loss_of_a_younger_connection_leaves_the_check_of_health_alone() {
+    let (mut script, mut old, first, check) = checked().await;
+    let stream = old.headers().await;
+    let second = script.call();
+    let mut new = accept(&mut script, 2).await;
+    let other = new.headers().await;
+    new.send(Frame::goaway(other, 0, "")).await;
+    answer(&mut new, other, second).await;
+    settle().await;
+    assert_eq!(script.channel.state(), ConnectivityState::Ready);
+    old.send(framed(check, &[8, 2])).await;
+    settle().await;
+    assert_eq!(
+        script.channel.state(),
+        ConnectivityState::TransientFailure,
+        "it is the same check"
+    );
+    answer(&mut old, stream, first).await;
+    script.end([old, new]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a105_closing_the_channel_ends_the_calls_on_connections_that_drain() {
+    let mut script = script(2, |builder| builder);
+    let calls = [script.call(), script.call()];
+    let mut old = accept(&mut script, 1).await;
+    let streams = [old.headers().await];
+    let mut new = accept(&mut script, 1).await;
+    let other = new.headers().await;
+    old.send(Frame::goaway(streams[0], 0, "")).await;
+    new.send(Frame::goaway(other, 0, "")).await;
+    settle().await;
+    assert_eq!(script.channel.state(), ConnectivityState::Idle);
+    script.channel.close().await;
+    for call in calls {
+        let status = call.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), Code::Cancelled);
+    }
+    script.end([old, new]).await;
+}
+
+/// Credentials that take a second, and how often they were asked for.
+#[derive(Clone, Debug, Default)]
+struct Slow(Arc<AtomicUsize>);
 
 impl CallCredentials for Slow {
     async fn metadata(&self, _: &RequestInfo<'_>) -> Result<MetadataMap, CallCredentialsError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(1)).await;
         Ok(MetadataMap::new())
     }
@@ -461,7 +512,8 @@ impl CallCredentials for Slow {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_connection_is_lost_before_it_has_a_stream_finds_another() {
-    let mut script = script(2, |builder| builder.call_credentials(Slow));
+    let credentials = Slow::default();
+    let mut script = script(2, |builder| builder.call_credentials(credentials.clone()));
     let first = script.call();
     let mut old = accept(&mut script, 1).await;
     let stream = old.headers().await;
@@ -475,6 +527,8 @@ async fn a_call_whose_connection_is_lost_before_it_has_a_stream_finds_another() 
     answer(&mut old, stream, first).await;
     let stream = old.headers().await;
     answer(&mut old, stream, second).await;
+    // For the one connection, and then for the other; for the first again.
+    assert_eq!(credentials.0.load(Ordering::Relaxed), 4);
     assert_eq!(script.world.network.connections(A), 2);
     script.end([old, new]).await;
 }
