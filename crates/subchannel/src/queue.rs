@@ -455,6 +455,39 @@ mod tests {
         assert!(is_crowded(&queue));
     }
 
+    /// Many calls on few streams, callers that give up, and a connection that comes and goes.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn threads_lose_no_call_and_no_stream() {
+        let queue = Arc::new(Queue::new());
+        let [(one, _one), (two, _two), (three, _three)] =
+            [connection().await, connection().await, connection().await];
+        let all = [one, two, three];
+        queue.update(all.iter(), false);
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..16_usize {
+            let (queue, all) = (Arc::clone(&queue), all.clone());
+            tasks.spawn(async move {
+                for turn in 0..200 {
+                    tokio::select! {
+                        biased;
+                        () = tokio::task::yield_now(), if (task + turn) % 3 == 0 => {}
+                        served = queue.wait() => {
+                            let _served = served.expect("there is always a connection");
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                    if task == 0 {
+                        queue.update(all[turn % 2..].iter(), true);
+                    }
+                }
+            });
+        }
+        let done = tokio::time::timeout(std::time::Duration::from_secs(60), tasks.join_all());
+        done.await.expect("nobody waits in vain");
+        assert_eq!(queue.len(), 0);
+        assert!(all.iter().all(|one| one.streams() == 0));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn nothing_is_wished_for_while_the_news_of_a_loss_is_on_the_way() {
         let (queue, (lost, _server)) = (Queue::new(), connection().await);

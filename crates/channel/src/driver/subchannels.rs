@@ -213,7 +213,7 @@ impl fmt::Display for Subchannels {
                 }
             }
             if link.waiting() > 0 {
-                write!(f, "; {} calls wait", link.waiting())?;
+                write!(f, "; {} waiting", link.waiting())?;
             }
         }
         Ok(())

@@ -394,10 +394,7 @@ async fn a_dump_shows_every_connection_and_who_waits() {
     settle().await;
     let dump = channel.dump().await;
     let last = dump.lines().last();
-    assert_eq!(
-        last,
-        Some("a:1: 2 of 2 streams, 2 of 2 streams; 1 calls wait")
-    );
+    assert_eq!(last, Some("a:1: 2 of 2 streams, 2 of 2 streams; 1 waiting"));
     held.clear();
     waiting.await.unwrap().unwrap();
     nothing_is_left(world, channel).await;
