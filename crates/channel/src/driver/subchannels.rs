@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use highball_balancer::{Path, SubchannelId};
+use highball_balancer::{Command, Path, SubchannelId};
 use highball_core::{Address, Letterbox, Status};
 use highball_subchannel::{Link, Options, Report, Subchannel};
 use highball_transport::client::{Closer, Connection};
@@ -22,7 +22,7 @@ pub(crate) struct Subchannels {
     /// How many connections each may have, as the service config says; 1 where it says nothing.
     connections_allowed: usize,
     table: HashMap<SubchannelId, Entry>,
-    /// What calls see; made anew when a subchannel has come or gone.
+    /// What calls see; made anew when a subchannel has come or is leaving.
     links: Option<Links>,
     /// Every connection that there was a READY for and that may still be there: also those that drain,
     /// which no subchannel holds any more.
@@ -34,6 +34,8 @@ pub(crate) struct Entry {
     subchannel: Subchannel,
     /// The connection that health and load are asked on, while it is READY.
     oldest: Option<Closer>,
+    /// It is about to be shut down.
+    is_leaving: bool,
     /// Whom to tell of its state.
     pub(crate) owner: Path,
 }
@@ -79,6 +81,7 @@ impl Subchannels {
         let entry = Entry {
             subchannel,
             oldest: None,
+            is_leaving: false,
             owner,
         };
         self.table.insert(id, entry);
@@ -105,6 +108,19 @@ impl Subchannels {
         self.table
             .values()
             .for_each(|entry| entry.subchannel.reset_backoff());
+    }
+
+    /// A generation that is published before these commands are carried out leads to those who stay: it may be the
+    /// current one for a long time, and would keep the links of all who have gone.
+    pub(crate) fn unlink_those_shut_down_by(&mut self, commands: &[Command]) {
+        for command in commands {
+            if let Command::Shutdown(id) = command
+                && let Some(entry) = self.table.get_mut(id)
+            {
+                entry.is_leaving = true;
+                self.links = None;
+            }
+        }
     }
 
     /// Lets go of a subchannel: calls on it finish.
@@ -184,7 +200,7 @@ impl Subchannels {
     pub(crate) fn links(&mut self) -> Links {
         let table = &self.table;
         let links = self.links.get_or_insert_with(|| {
-            let entries = table.iter();
+            let entries = table.iter().filter(|(_, entry)| !entry.is_leaving);
             entries
                 .map(|(id, entry)| (*id, entry.link().clone()))
                 .collect()

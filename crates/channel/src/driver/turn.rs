@@ -108,6 +108,7 @@ impl Active {
         }
         let mut commands = commands;
         commands.sort_by_key(order);
+        self.subchannels.unlink_those_shut_down_by(&commands);
         let mut commands = commands.into_iter().peekable();
         while let Some(create) = commands.next_if(|next| matches!(next, Command::Create { .. })) {
             self.execute(create);
