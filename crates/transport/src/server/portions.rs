@@ -101,7 +101,7 @@ impl Portions {
             Burst::Split { portion, lacking } => {
                 *lacking -= 1;
                 if *lacking == 0 {
-                    *portion *= 2;
+                    *portion = portion.saturating_mul(2);
                     *lacking = *portion;
                     return true;
                 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use highball_channel::transport::{ClientOptions, Keepalive};
+use highball_channel::transport::{BoxIo, ClientOptions, Keepalive};
 use highball_channel::{Code, Status};
 use highball_echo::{Echo, EchoRequest, EchoResponse, EchoServer, EchoWithAddress};
 use highball_server::{Request, Response, Server};
-use highball_testkit::peer::Frame;
+use highball_testkit::peer::{Frame, Peer};
 use tokio::time::Instant;
 
 use super::network::{Direction, FaultyNetwork};
@@ -132,23 +132,29 @@ async fn f62_server_sigstop() {
     script.end([stopped, new]).await;
 }
 
+/// A connection with one call, whose server is asked after so many seconds whether it is still there, and complains.
+async fn too_many_pings(script: &mut Script, asked_after: u64) -> Peer<BoxIo> {
+    let call = script.call();
+    let mut peer = script.accept().await;
+    let stream = peer.headers().await;
+    let start = Instant::now();
+    peer.send_all(reply(stream)).await;
+    let answered = call.await.expect("the call's task ends");
+    assert_eq!(answered.expect("the call ends well"), A);
+    peer.until(|frame| matches!(frame, Frame::Ping { ack: false, .. }))
+        .await;
+    assert_eq!(start.elapsed().as_secs(), asked_after);
+    peer.send(Frame::goaway(stream, 11, "too_many_pings")).await;
+    peer.rest().await;
+    peer
+}
+
 #[tokio::test(start_paused = true)]
 async fn f57_goaway_too_many_pings() {
     let mut script = script();
     let mut peers = Vec::new();
     for asked_after in [10, 20, 40] {
-        let call = script.call();
-        let mut peer = script.accept().await;
-        let stream = peer.headers().await;
-        let start = Instant::now();
-        peer.send_all(reply(stream)).await;
-        assert_eq!(call.await.unwrap().unwrap(), A);
-        peer.until(|frame| matches!(frame, Frame::Ping { ack: false, .. }))
-            .await;
-        assert_eq!(start.elapsed().as_secs(), asked_after);
-        peer.send(Frame::goaway(stream, 11, "too_many_pings")).await;
-        peer.rest().await;
-        peers.push(peer);
+        peers.push(too_many_pings(&mut script, asked_after).await);
     }
     script.end(peers).await;
 }
@@ -162,17 +168,7 @@ async fn a8_what_one_channel_is_told_is_nothing_to_another_with_the_same_options
     for options in [options.clone(), options] {
         let builder = script.world.builder().client_options(options);
         script.channel = builder.build().expect("the choices make sense");
-        let call = script.call();
-        let mut peer = script.accept().await;
-        let stream = peer.headers().await;
-        let start = Instant::now();
-        peer.send_all(reply(stream)).await;
-        assert_eq!(call.await.unwrap().unwrap(), A);
-        peer.until(|frame| matches!(frame, Frame::Ping { ack: false, .. }))
-            .await;
-        assert_eq!(start.elapsed().as_secs(), 10);
-        peer.send(Frame::goaway(stream, 11, "too_many_pings")).await;
-        peer.rest().await;
+        let peer = too_many_pings(&mut script, 10).await;
         script.channel.close().await;
         peers.push(peer);
     }
