@@ -9,8 +9,8 @@
 //! A client with many calls on one connection sends what it has to say in one burst, and falls silent until it is
 //! answered. Were all answers to leave in one write, each end would wait while the other works. So when a server has
 //! waited for a burst, the first answer leaves by itself, which gives the client something to do; of those that follow,
-//! twice as many leave together each time, so that writes stay few. From then on both ends have work, and a server that
-//! has not waited writes once.
+//! eight times as many leave together each time, so that writes stay few. From then on both ends have work, and a server
+//! that has not waited writes once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,6 +20,9 @@ use tokio::time::Instant;
 
 /// Who has had nothing to do for longer than this has waited. Going to look for work takes a few microseconds.
 const WAITED: Duration = Duration::from_micros(15);
+
+/// How many times larger each portion is than the one before.
+const GROWTH: u32 = 8;
 
 /// When connections of a server last had more than a call to answer.
 #[derive(Clone, Debug)]
@@ -92,8 +95,8 @@ impl Portions {
                     self.burst = Burst::Whole;
                 } else {
                     self.burst = Burst::Split {
-                        portion: 2,
-                        lacking: 2,
+                        portion: GROWTH,
+                        lacking: GROWTH,
                     };
                     return true;
                 }
@@ -101,7 +104,7 @@ impl Portions {
             Burst::Split { portion, lacking } => {
                 *lacking -= 1;
                 if *lacking == 0 {
-                    *portion = portion.saturating_mul(2);
+                    *portion = portion.saturating_mul(GROWTH);
                     *lacking = *portion;
                     return true;
                 }
@@ -137,12 +140,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn portions_double() {
+    async fn portions_grow() {
         let [mut portions, _] = rig();
         tokio::time::advance(WAITED).await;
-        let due = burst(&mut portions, 40);
-        // When the call comes, one has been answered, then two more, four, eight, sixteen.
-        assert_eq!(due, [2, 4, 8, 16, 32]);
+        let due = burst(&mut portions, 100);
+        // When the call comes, one has been answered, then eight more, sixty-four.
+        assert_eq!(due, [2, 10, 74]);
     }
 
     #[tokio::test(start_paused = true)]

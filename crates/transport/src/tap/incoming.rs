@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::facts::{Facts, LONG_BLOCK, Violation, WireEnd};
 use super::flood::FloodGuard;
 use super::late::LateData;
+use super::lull::Lull;
 use super::outgoing::Watch;
 use super::scanner::{FrameHead, FrameScanner, Seen, kind};
 use super::{Role, TapError};
@@ -50,6 +51,7 @@ pub(super) struct Incoming {
     is_busy: bool,
     /// How much has come since the connection last waited.
     burst: usize,
+    lull: Lull,
     scanner: FrameScanner,
     /// The first bytes ever, for telling what answers in HTTP/2's place.
     opening: Vec<u8>,
@@ -68,6 +70,7 @@ impl Incoming {
             unread: 0..0,
             is_busy: false,
             burst: 0,
+            lull: Lull::default(),
             scanner: match role {
                 Role::Client => FrameScanner::new(),
                 Role::Server => FrameScanner::behind_preface(),
@@ -178,10 +181,10 @@ impl Incoming {
         Poll::Ready(Ok(()))
     }
 
-    /// The peer is quiet. Behind a burst of little, so is the connection. That nothing has come says nothing: h2
+    /// The peer is quiet. Behind a few bursts of little, so is the connection. That nothing has come says nothing: h2
     /// looks for more each time it has something to write.
     fn settle(&mut self) {
-        if (1..LITTLE).contains(&self.burst) {
+        if self.is_busy && self.burst > 0 && self.lull.after(self.burst < LITTLE) {
             self.is_busy = false;
         }
         if !self.is_busy {

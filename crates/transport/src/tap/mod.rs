@@ -17,6 +17,7 @@ mod facts;
 mod flood;
 mod incoming;
 mod late;
+mod lull;
 mod outgoing;
 mod scanner;
 

@@ -13,6 +13,7 @@ use super::Role;
 use super::facts::{Facts, WireEnd};
 use super::flood::FloodGuard;
 use super::late::LateData;
+use super::lull::Lull;
 use super::scanner::{FrameScanner, Seen, kind};
 use crate::connect::BoxIo;
 
@@ -36,6 +37,7 @@ pub(super) struct Outgoing {
     limit: usize,
     /// How much of the buffer has been written.
     written: usize,
+    lull: Lull,
     /// Watches what has been written, not what has been gathered.
     scanner: FrameScanner,
     /// What has been written may lie in a buffer of the byte stream's, as it does in TLS.
@@ -51,6 +53,7 @@ impl Outgoing {
             buffer: Vec::new(),
             limit: LIMIT,
             written: 0,
+            lull: Lull::default(),
             scanner: match role {
                 Role::Client => FrameScanner::behind_preface(),
                 Role::Server => FrameScanner::new(),
@@ -123,7 +126,7 @@ impl Outgoing {
             }
         }
         self.written = 0;
-        if self.buffer.len() < LITTLE && self.buffer.capacity() > QUIET {
+        if self.buffer.capacity() > QUIET && self.lull.after(self.buffer.len() < LITTLE) {
             self.buffer = Vec::with_capacity(QUIET);
         }
         self.buffer.clear();
