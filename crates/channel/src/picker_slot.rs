@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use highball_balancer::{CallInfo, Done, Outcome, Pick, Picker, SubchannelId, WaitPicker};
+use highball_balancer::{CallInfo, Done, Pick, Picker, SubchannelId, WaitPicker};
 use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Status};
 use highball_subchannel::Link;
@@ -108,6 +108,18 @@ impl Generation {
         }
     }
 
+    /// Has a call wait for a newer generation, whose picker may have a connection for it.
+    pub(crate) async fn wait(
+        &self,
+        latest_error: Option<&Status>,
+        timer: &mut Timer<'_>,
+    ) -> Result<(), Unopened> {
+        let waiting = || waiting_to_be_ready(latest_error);
+        let superseded = pin!(self.superseded());
+        let waited = timer.wait(Phase::Pick, superseded, waiting).await;
+        waited.map_err(Unopened::Over)
+    }
+
     fn supersede(&self) {
         self.is_superseded.store(true, Ordering::Release);
         self.news.notify_waiters();
@@ -133,6 +145,14 @@ impl Picked {
     pub(crate) fn link(&self) -> Option<&Arc<Link>> {
         self.generation.links.find(self.subchannel)
     }
+}
+
+/// Why a call has no connection.
+#[derive(Debug)]
+pub(crate) enum NotPicked {
+    /// It waits for the generation after this one. A call that does not wait for ready would have failed so.
+    Yet(Arc<Generation>, Option<Status>),
+    Failed(Unopened),
 }
 
 /// The current generation.
@@ -170,53 +190,36 @@ impl PickerSlot {
         }
     }
 
-    /// Finds a connection for a call, waiting for newer generations as long as the picker says so.
-    pub(crate) async fn pick(
+    /// Asks the current picker for a connection.
+    pub(crate) fn pick(
         &self,
         call: &CallInfo<'_>,
         wait_for_ready: bool,
-        timer: &mut Timer<'_>,
-    ) -> Result<Picked, Unopened> {
-        timer.journal.enter(Phase::Pick);
-        let mut latest_error = None;
-        loop {
-            let generation = self.load();
-            match contained_pick(&*generation.picker, call) {
-                Pick::Use(selection) => {
-                    let link = generation.links.find(selection.subchannel);
-                    if let Some(connection) = link.and_then(|link| link.connection()) {
-                        let (metadata, done) = (selection.metadata, selection.done);
-                        return Ok(Picked {
-                            connection,
-                            subchannel: selection.subchannel,
-                            metadata,
-                            done,
-                            generation,
-                        });
-                    }
-                    // It is not READY any more; the generation that knows is on its way.
-                    selection
-                        .done
-                        .into_iter()
-                        .for_each(|done| done.fire(Outcome::default()));
-                }
-                Pick::Wait => (),
-                Pick::Fail(status) if wait_for_ready => latest_error = Some(status),
-                Pick::Fail(status) => {
-                    let failed = failed(status);
-                    timer.unopened(None, &failed);
-                    return Err(Unopened::Failed(failed));
-                }
-                Pick::Drop(status) => {
-                    let dropped = status.from_control_plane("picker error");
-                    timer.unopened(None, &dropped);
-                    return Err(Unopened::Over(dropped));
+    ) -> Result<Picked, NotPicked> {
+        let generation = self.load();
+        match contained_pick(&*generation.picker, call) {
+            Pick::Use(selection) => {
+                let link = generation.links.find(selection.subchannel);
+                match link.and_then(|link| link.connection()) {
+                    Some(connection) => Ok(Picked {
+                        connection,
+                        subchannel: selection.subchannel,
+                        metadata: selection.metadata,
+                        done: selection.done,
+                        generation,
+                    }),
+                    // It is not READY any more; the generation that knows is on its way. What the picker's hook
+                    // hears is that nothing came of it.
+                    None => Err(NotPicked::Yet(generation, None)),
                 }
             }
-            let waiting = || waiting_to_be_ready(latest_error.as_ref());
-            let superseded = pin!(generation.superseded());
-            let waited = timer.wait(Phase::Pick, superseded, waiting).await;
-            waited.map_err(Unopened::Over)?;
+            Pick::Wait => Err(NotPicked::Yet(generation, None)),
+            Pick::Fail(status) if wait_for_ready => Err(NotPicked::Yet(generation, Some(status))),
+            Pick::Fail(status) => Err(NotPicked::Failed(Unopened::Failed(failed(status)))),
+            Pick::Drop(status) => {
+                let dropped = status.from_control_plane("picker error");
+                Err(NotPicked::Failed(Unopened::Over(dropped)))
+            }
         }
     }
 }
@@ -285,9 +288,20 @@ mod tests {
         let call = CallInfo::new("/a.B/C", &metadata);
         let alarm = pin!(None);
         let mut timer = Timer::new(deadline, alarm, Journal::default());
-        slot.pick(&call, wait_for_ready, &mut timer)
-            .await
-            .expect_err("there is no connection")
+        let mut latest_error = None;
+        loop {
+            match slot.pick(&call, wait_for_ready) {
+                Ok(_) => unreachable!("there is no connection"),
+                Err(NotPicked::Failed(unopened)) => return unopened,
+                Err(NotPicked::Yet(generation, error)) => {
+                    latest_error = error.or(latest_error);
+                    let waited = generation.wait(latest_error.as_ref(), &mut timer).await;
+                    if let Err(over) = waited {
+                        return over;
+                    }
+                }
+            }
+        }
     }
 
     async fn pick(slot: &PickerSlot, wait_for_ready: bool) -> Status {

@@ -1,21 +1,16 @@
-//! One attempt at a call: a picked connection and a stream on it.
+//! One attempt at a call: a stream on a picked connection, and how it ends.
 
 use std::mem;
-use std::pin::pin;
 
-use highball_balancer::{CallInfo, Done, Outcome};
-use highball_core::explanation::{Phase, Seen};
+use highball_balancer::{Done, Outcome};
+use highball_core::explanation::Seen;
 use highball_core::{Code, MetadataMap, Status};
-use highball_subchannel::Link;
-use highball_transport::client::{
-    Connection, Ended, OpenError, Processed, RecvHalf, RequestHead, SendHalf, Slot,
-};
+use highball_transport::client::{Connection, Ended, Processed, RecvHalf, SendHalf};
 
 use super::observed::Observed;
+use super::opening::Open;
 use super::retry::Retrying;
-use super::{AttemptInfo, Call, Deadline, Journal, Timer};
-use crate::call_credentials::RequestInfo;
-use crate::picker_slot::Picked;
+use super::{Call, Deadline, Journal, Timer};
 
 /// An open stream, and who wants to know what becomes of it.
 #[derive(Debug)]
@@ -57,19 +52,8 @@ impl Opened<(SendHalf, RecvHalf)> {
     }
 }
 
-/// How a stream is opened: [`Connection::open`] or, with a message, [`Connection::open_with`]. `S` is what is handed
-/// up of it.
-pub(super) trait Open<S>:
-    FnMut(&Connection, Slot, RequestHead) -> Result<S, OpenError>
-{
-}
-
-impl<S, F> Open<S> for F where F: FnMut(&Connection, Slot, RequestHead) -> Result<S, OpenError> {}
-
 impl Call {
-    /// Opens a stream, as `open` does. A connection that turns out to be draining costs nothing but the wait for
-    /// the next picker: nothing has left this machine, so this may go on until the deadline (gRFC A6). What the
-    /// call's policy retries is an attempt that failed.
+    /// Opens a stream, as `open` does, for one attempt after the other.
     pub(super) async fn attempt<S>(
         &self,
         retrying: &mut Retrying,
@@ -79,192 +63,26 @@ impl Call {
         loop {
             let attempt = retrying.attempt();
             let mut observed = self.observers.begin(attempt);
-            let opening = self.attempt_once(attempt, &mut observed, timer, &mut open);
-            match opening.await {
+            let mut opening = self.opening(attempt, &mut observed, timer, &mut open);
+            let unopened = match opening.at_once() {
                 Ok(opened) => return Ok(opened),
-                Err(Unopened::Over(status)) => {
+                Err(none) => match opening.after(none).await {
+                    Ok(opened) => return Ok(opened),
+                    Err(unopened) => unopened,
+                },
+            };
+            match unopened {
+                Unopened::Over(status) => {
                     observed.failed(&status, Seen::No);
                     return Err(status);
                 }
-                Err(Unopened::Failed(status)) => {
+                Unopened::Failed(status) => {
                     observed.failed(&status, Seen::No);
                     Box::pin(self.again(retrying.failed(status), timer)).await?;
                 }
             }
         }
     }
-
-    /// Opens a stream for one attempt. Who watches it goes with the stream.
-    pub(super) async fn attempt_once<S>(
-        &self,
-        attempt: AttemptInfo,
-        observed: &mut Observed,
-        timer: &mut Timer<'_>,
-        open: &mut impl Open<S>,
-    ) -> Result<Opened<S>, Unopened> {
-        let info = CallInfo::new(self.method.path(), &self.metadata);
-        let pickers = self.channel.slot();
-        loop {
-            let mut picked = pickers.pick(&info, self.wait_for_ready, timer).await?;
-            observed.picked(picked.connection.peer());
-            if let Some((slot, credentials)) = self.admission(&mut picked, timer).await? {
-                let metadata = picked.metadata.as_deref();
-                let head = self.head(&picked.connection, credentials, metadata);
-                let mut head = head.map_err(|status| over(status, &picked.connection, timer))?;
-                head.timeout = timer.remaining();
-                head.previous_attempts = attempt.previous_attempts;
-                let mut finish = Finish::hook(picked.done.take());
-                match open(&picked.connection, slot, head) {
-                    Ok(stream) => {
-                        finish.observed = mem::take(observed);
-                        finish.observed.sent();
-                        let connection = picked.connection;
-                        return Ok(Opened {
-                            stream,
-                            connection,
-                            finish,
-                        });
-                    }
-                    Err(OpenError::Failed(status)) => {
-                        timer.unopened(Some(picked.connection.address()), &status);
-                        return Err(finish.unopened(status));
-                    }
-                    Err(OpenError::NotOpened(_)) => {}
-                }
-            }
-            // The connection takes no more streams; the picker that knows is on its way.
-            let waiting = || "waiting for a connection that takes new streams".to_owned();
-            let superseded = pin!(picked.generation.superseded());
-            let waited = timer.wait(Phase::Pick, superseded, waiting).await;
-            waited.map_err(Unopened::Over)?;
-        }
-    }
-
-    /// What has to be waited for on a connection: the call's credentials for it, if there are any, and the right
-    /// to open a stream. `None` if it takes no more streams.
-    async fn admission(
-        &self,
-        picked: &mut Picked,
-        timer: &mut Timer<'_>,
-    ) -> Result<Option<(Slot, Option<MetadataMap>)>, Unopened> {
-        let mut credentials = match self.has_credentials() {
-            false => None,
-            true => Some(Box::pin(self.credentials_for(picked, timer)).await?),
-        };
-        timer.journal.enter(Phase::Slot);
-        if let Some(slot) = picked.connection.free_slot() {
-            return Ok(Some((slot, credentials)));
-        }
-        // Every generation has the links of the subchannels that its picker names.
-        let Some(link) = picked.link() else {
-            return Ok(None);
-        };
-        let queued = queued(link, &picked.connection, timer).await?;
-        let Some((connection, slot)) = queued else {
-            return Ok(None);
-        };
-        let is_another = !connection.is(&picked.connection);
-        picked.connection = connection;
-        // They are for the very server that the call goes to.
-        if is_another && credentials.is_some() {
-            credentials = Some(Box::pin(self.credentials_for(picked, timer)).await?);
-        }
-        Ok(Some((slot, credentials)))
-    }
-
-    fn head(
-        &self,
-        connection: &Connection,
-        credentials: Option<MetadataMap>,
-        picked: Option<&MetadataMap>,
-    ) -> Result<RequestHead, Status> {
-        let authority = self.authority.as_ref();
-        if let Some(own) = authority {
-            connection.check_authority(own)?;
-        }
-        let authority = authority.unwrap_or(connection.authority()).clone();
-        let mut head = RequestHead::new(authority, self.method.path_and_query().clone());
-        head.max_receive_message = self.max_response_bytes;
-        head.compression = self.framing.compression;
-        head.accepted = self.accepted;
-        head.metadata = self.metadata.clone();
-        if let Some(mut metadata) = credentials {
-            metadata.merge(head.metadata);
-            head.metadata = metadata;
-        }
-        if let Some(picked) = picked {
-            head.metadata.merge(picked.clone());
-        }
-        Ok(head)
-    }
-}
-
-impl Call {
-    fn has_credentials(&self) -> bool {
-        self.credentials.is_some() || !self.channel.call_credentials().is_empty()
-    }
-
-    async fn credentials_for(
-        &self,
-        picked: &mut Picked,
-        timer: &mut Timer<'_>,
-    ) -> Result<MetadataMap, Unopened> {
-        let connection = &picked.connection;
-        let credentials = self.credentials(connection, timer).await;
-        credentials.map_err(|status| {
-            timer.unopened(Some(connection.address()), &status);
-            Finish::hook(picked.done.take()).unopened(status)
-        })
-    }
-
-    /// What the credentials of the channel, then those of the call add to its metadata.
-    async fn credentials(
-        &self,
-        connection: &Connection,
-        timer: &mut Timer<'_>,
-    ) -> Result<MetadataMap, Status> {
-        let authority = self.authority.as_ref().unwrap_or(connection.authority());
-        let info = RequestInfo::new(authority.as_str(), self.method.path(), connection.peer());
-        let mut metadata = MetadataMap::new();
-        for credentials in self
-            .channel
-            .call_credentials()
-            .iter()
-            .chain(&self.credentials)
-        {
-            let waiting = || "waiting for call credentials".to_owned();
-            let fetched = pin!(credentials.metadata(&info));
-            metadata.merge(timer.wait(Phase::Credentials, fetched, waiting).await??);
-        }
-        Ok(metadata)
-    }
-}
-
-/// Waits for a stream on `connection`, or on another one of its subchannel (gRFC A105). `None` if there is none.
-async fn queued(
-    link: &Link,
-    connection: &Connection,
-    timer: &mut Timer<'_>,
-) -> Result<Option<(Connection, Slot)>, Unopened> {
-    let waiting = || match link.connections().len() {
-        0 | 1 => format!(
-            "waiting for a stream on the connection to {}",
-            link.address()
-        ),
-        connections => format!(
-            "waiting for a stream on one of the {connections} connections to {}",
-            link.address()
-        ),
-    };
-    let slot = pin!(link.slot(connection));
-    let slot = timer.wait(Phase::Slot, slot, waiting).await;
-    slot.map_err(|status| over(status, connection, timer))
-}
-
-/// The call is over before this connection had a stream for it.
-fn over(status: Status, connection: &Connection, timer: &mut Timer<'_>) -> Unopened {
-    timer.unopened(Some(connection.address()), &status);
-    Unopened::Over(status)
 }
 
 /// The last stage of a call.
@@ -315,9 +133,13 @@ enum Reached {
 }
 
 impl Finish {
-    fn hook(done: Option<Done>) -> Self {
-        let observed = Observed::default();
+    pub(super) fn of(done: Option<Done>, observed: Observed) -> Self {
         Self { done, observed }
+    }
+
+    /// Of an attempt without a stream.
+    pub(super) fn hook(done: Option<Done>) -> Self {
+        Self::of(done, Observed::default())
     }
 
     /// The attempt ended well.
@@ -330,7 +152,7 @@ impl Finish {
     }
 
     /// The attempt failed before it had a stream.
-    fn unopened(self, status: Status) -> Unopened {
+    pub(super) fn unopened(self, status: Status) -> Unopened {
         self.failed(&status, Reached::Nothing);
         Unopened::Failed(status)
     }

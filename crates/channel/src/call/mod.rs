@@ -3,7 +3,7 @@
 //! ```text
 //!   interceptors        if there are any, boxed
 //!   Call::begin         count it in, wait for the first resolution, settle options and deadline
-//!     └─ Call::attempt  pick ─ stream slot ─ open, again for as long as nothing has left this machine
+//!     └─ Call::attempt  Opening: pick ─ stream slot ─ open, again for as long as nothing has left this machine
 //!          └─ unary:      send, receive one reply          on the caller's task, nothing boxed
 //!             streaming:  Streaming receives; a Pump sends what the application streams
 //! ```
@@ -27,6 +27,7 @@ mod intercepted;
 mod journal;
 mod method;
 mod observed;
+mod opening;
 mod outgoing;
 mod replay;
 mod request;

@@ -57,11 +57,13 @@ impl Racer {
             let alarm = pin!(None);
             let journal = Journal::default();
             let mut timer = Timer::new(call.deadline.after_waiting(), alarm, journal);
-            let mut open = Connection::open;
-            let opening = call.attempt_once(info, &mut observed, &mut timer, &mut open);
-            let unopened = match opening.await {
+            let mut opening = call.opening(info, &mut observed, &mut timer, Connection::open);
+            let unopened = match opening.at_once() {
                 Ok(opened) => return Ok(opened.split()),
-                Err(unopened) => unopened,
+                Err(none) => match opening.after(none).await {
+                    Ok(opened) => return Ok(opened.split()),
+                    Err(unopened) => unopened,
+                },
             };
             let (Unopened::Failed(status) | Unopened::Over(status)) = &unopened;
             observed.failed(status, Seen::No);
