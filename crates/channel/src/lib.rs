@@ -40,7 +40,7 @@
 //! With the feature `gzip`, `deflate` or `zstd` (off by default, to keep a client small), messages are compressed
 //! for a [channel](ChannelBuilder::compression), a [call](Request::with_compression), or a
 //! [message](CompressionSwitch) of a stream. Responses are unpacked whatever the call says: servers are told
-//! which encodings this build reads.
+//! with each call which encodings this build reads (`identity` only, without these features).
 //!
 //! # Reaching its servers
 //!

@@ -72,6 +72,7 @@
 //! With the feature `gzip`, `deflate` or `zstd`, requests may come compressed, and replies leave so for clients that
 //! can read it: as the requests came, as the [service](ServerBuilder::compression) has it, as the
 //! [handler](Request::compress_reply) says, message by [message](Request::compression_switch) even.
+//! Every reply says which encodings this build reads (`grpc-accept-encoding`): `identity`, without these features.
 //!
 //! # What it logs
 //!

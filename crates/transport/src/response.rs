@@ -7,7 +7,8 @@ use highball_core::{Code, MetadataMap, Status};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::status::{from_headers, from_trailers, http_code};
+use crate::compression::GRPC_ACCEPT_ENCODING;
+use crate::status::{BARE_OK, from_headers, from_trailers, http_code, is_bare_ok};
 
 /// How much of a body that is not gRPC is kept for the error's text.
 const FOREIGN_BODY: usize = 1024;
@@ -50,6 +51,9 @@ pub(crate) fn trailers(
     travelled: usize,
     limit: u32,
 ) -> Result<MetadataMap, Status> {
+    if is_bare_ok(&trailers) && travelled.max(BARE_OK) <= limit as usize {
+        return Ok(MetadataMap::new());
+    }
     if header_list_size(&trailers).max(travelled) > limit as usize {
         return Err(too_large(limit));
     }
@@ -84,13 +88,24 @@ fn is_grpcs(content_type: &HeaderValue) -> bool {
     suffix.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
-/// What nearly every response starts with: that it is gRPC's, and nothing else.
+/// What nearly every response starts with: that it is gRPC's, and perhaps what its server reads, which is of no use
+/// here. What comes in another order is looked at more closely.
 pub(crate) fn is_bare(headers: &HeaderMap, limit: u32) -> bool {
-    headers.len() == 1
-        && headers
-            .iter()
-            .all(|(name, value)| *name == header::CONTENT_TYPE && is_grpcs(value))
-        && header_list_size(headers) <= limit as usize
+    const CONTENT_TYPE: usize = "content-type".len() + 32;
+    const ACCEPT_ENCODING: usize = "grpc-accept-encoding".len() + 32;
+    let mut fields = headers.iter();
+    let Some((first, value)) = fields.next() else {
+        return false;
+    };
+    // Counted by the way.
+    let mut size = CONTENT_TYPE + value.len();
+    *first == header::CONTENT_TYPE
+        && is_grpcs(value)
+        && fields.all(|(name, value)| {
+            size += ACCEPT_ENCODING + value.len();
+            *name == GRPC_ACCEPT_ENCODING
+        })
+        && size <= limit as usize
 }
 
 /// A reply of something that is no gRPC server: a proxy's page, mostly.
@@ -182,6 +197,30 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_response_says_nothing_that_is_of_use() {
+        let reads = ("grpc-accept-encoding", "identity,deflate,gzip");
+        let bare = |fields: &[(&'static str, &str)]| is_bare(&parts(200, fields).headers, LIMIT);
+        for fields in [&[GRPC][..], &[GRPC, reads], &[GRPC, reads, reads]] {
+            assert!(bare(fields), "{fields:?}");
+        }
+        let long = "x".repeat(17_000);
+        for fields in [
+            &[][..],
+            &[reads],
+            &[("content-type", "text/html"), reads],
+            &[GRPC, ("content-type", "text/html")],
+            &[GRPC, reads, ("k", "v")],
+            &[GRPC, ("grpc-encoding", "gzip")],
+            &[GRPC, ("grpc-accept-encoding", &long)],
+        ] {
+            assert!(!bare(fields), "{fields:?}");
+        }
+        let headers = parts(200, &[GRPC, reads]).headers;
+        let size = u32::try_from(header_list_size(&headers)).unwrap();
+        assert!(is_bare(&headers, size) && !is_bare(&headers, size - 1));
+    }
+
+    #[test]
     fn headers_are_told_from_trailers_by_the_end_of_the_stream() {
         let head = || parts(200, &[GRPC, ("k", "v"), ("grpc-status", "5")]);
         assert!(matches!(
@@ -267,7 +306,11 @@ mod tests {
         let mut map = parts(200, &[("k", &long)]).headers;
         map.append("grpc-status", HeaderValue::from_static("0"));
         assert_eq!(trailers(map, 0, LIMIT).unwrap_err().to_string(), expected);
-        let cut = trailers(parts(200, &[("grpc-status", "0")]).headers, 17_000, LIMIT);
+        let ok = || parts(200, &[("grpc-status", "0")]).headers;
+        let cut = trailers(ok(), 17_000, LIMIT);
         assert_eq!(cut.unwrap_err().to_string(), expected);
+        let size = u32::try_from(header_list_size(&ok())).unwrap();
+        assert!(trailers(ok(), 0, size).is_ok());
+        assert!(trailers(ok(), 0, size - 1).is_err());
     }
 }

@@ -74,9 +74,6 @@ pub(crate) fn reset_status(reason: Reason) -> Status {
 /// How a call ended that these trailers end: well, with the trailing metadata, or with another status,
 /// which has it.
 pub(crate) fn from_trailers(mut trailers: HeaderMap) -> Result<MetadataMap, Status> {
-    if is_bare_ok(&trailers) {
-        return Ok(MetadataMap::new());
-    }
     let code = take_code(&mut trailers)?;
     let text = trailers.remove(GRPC_MESSAGE);
     let details = take_details(&mut trailers);
@@ -115,8 +112,11 @@ fn detailed(status: Status, details: Bytes) -> Status {
     }
 }
 
+/// The size of `grpc-status: 0`, as header lists are counted.
+pub(crate) const BARE_OK: usize = "grpc-status0".len() + 32;
+
 /// What nearly every call ends with: `grpc-status: 0`, and nothing else.
-fn is_bare_ok(trailers: &HeaderMap) -> bool {
+pub(crate) fn is_bare_ok(trailers: &HeaderMap) -> bool {
     trailers.len() == 1
         && trailers
             .iter()

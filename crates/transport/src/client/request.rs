@@ -7,9 +7,8 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::OpenError;
-use super::same_headers::ACCEPT_ENCODING;
 use super::shared::Shared;
-use crate::compression::{Compression, Compressions};
+use crate::compression::{Compression, Compressions, GRPC_ACCEPT_ENCODING};
 use crate::framing::{DEFAULT_RECEIVE_LIMIT, GRPC_ENCODING};
 use crate::response::header_list_size;
 
@@ -91,7 +90,7 @@ impl RequestHead {
             headers.insert(GRPC_ENCODING, name);
         }
         if self.accepted != Compressions::all() {
-            headers.insert(ACCEPT_ENCODING, self.accepted.header_value());
+            headers.insert(GRPC_ACCEPT_ENCODING, self.accepted.header_value());
         }
         if self.previous_attempts > 0 {
             headers.insert(PREVIOUS_ATTEMPTS, self.previous_attempts.into());

@@ -13,6 +13,7 @@
 //!
 //! Deliberately absent: levels. Each kind has its library's default.
 
+mod heard;
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
 mod inflate;
 mod set;
@@ -28,8 +29,9 @@ use bytes::Bytes;
 
 use crate::framing::FramingError;
 
+pub(crate) use heard::Heard;
 pub use set::Compressions;
-pub(crate) use set::{ALL as ALL_COMPRESSIONS, READS_MORE_THAN_ALL_DO};
+pub(crate) use set::{ALL as ALL_COMPRESSIONS, GRPC_ACCEPT_ENCODING};
 pub use switch::CompressionSwitch;
 
 /// A way to compress messages, or not to.

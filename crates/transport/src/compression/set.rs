@@ -1,6 +1,9 @@
 //! `grpc-accept-encoding`: which encodings one side can read.
+//!
+//! Each request and each reply says it, also in a build that has no compression: `identity`, then. It is the same each
+//! time, so HPACK makes one byte of it.
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use super::Compression;
 
@@ -50,10 +53,6 @@ impl Compressions {
     /// What a peer reads that sends `value` as (part of) its `grpc-accept-encoding`. Everybody reads what is not
     /// compressed; names that are not known here are of no use and are left out.
     pub(crate) fn read(value: &HeaderValue) -> Self {
-        // Peers of the same kind say the same.
-        if value.as_bytes() == ALL_NAMES.as_bytes() {
-            return Self::all();
-        }
         let names = value.to_str().unwrap_or_default().split(',');
         let known = names.filter_map(|name| Compression::named(name.trim()));
         known.chain([Compression::Identity]).collect()
@@ -81,13 +80,12 @@ impl Compressions {
     }
 }
 
-/// Whether it is worth saying what this build reads: everybody reads what is not compressed.
-pub(crate) const READS_MORE_THAN_ALL_DO: bool = Compression::ALL.len() > 1;
+pub(crate) const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// What this build reads, as `grpc-accept-encoding` says it.
 pub(crate) const ALL: HeaderValue = HeaderValue::from_static(ALL_NAMES);
 
-const ALL_NAMES: &str = match (
+pub(super) const ALL_NAMES: &str = match (
     cfg!(feature = "gzip"),
     cfg!(feature = "deflate"),
     cfg!(feature = "zstd"),

@@ -9,7 +9,7 @@ use highball_core::{MetadataMap, Status, decode_timeout};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request};
 
 use super::CallHead;
-use crate::compression::{Compression, Compressions};
+use crate::compression::{Compression, Compressions, Heard};
 use crate::framing::{Encoding, FramingError};
 
 /// A longer time than this is no limit: thirty years.
@@ -31,9 +31,13 @@ impl Refusal {
 /// Makes a call's head of the headers of its request, or says why there is no such call.
 ///
 /// Takes everything out of `parts`. Its map of headers is left empty, with its room: the reply uses it.
-pub(super) fn admit(parts: &mut request::Parts, header_limit: u32) -> Result<CallHead, Refusal> {
+pub(super) fn admit(
+    parts: &mut request::Parts,
+    header_limit: u32,
+    heard: &mut Heard,
+) -> Result<CallHead, Refusal> {
     let uri = std::mem::take(&mut parts.uri);
-    let fields = Fields::sort(&mut parts.headers, &uri, header_limit);
+    let fields = Fields::sort(&mut parts.headers, &uri, header_limit, heard);
     within_limit(fields.size, header_limit)?;
     let host = single_host(&uri, fields.hosts, fields.host)?;
     grpc_content_type(fields.content_type)?;
@@ -77,7 +81,7 @@ struct Fields {
 
 impl Fields {
     /// Of a list over the limit only the size is of interest.
-    fn sort(headers: &mut HeaderMap, uri: &http::Uri, limit: u32) -> Self {
+    fn sort(headers: &mut HeaderMap, uri: &http::Uri, limit: u32, heard: &mut Heard) -> Self {
         let mut fields = Self {
             size: pseudo_headers(uri),
             ..Self::default()
@@ -102,7 +106,7 @@ impl Fields {
                 }
                 "te" => continue,
                 "grpc-accept-encoding" => {
-                    fields.accepted = fields.accepted.union(Compressions::read(&value));
+                    fields.accepted = fields.accepted.union(heard.read(&value));
                     continue;
                 }
                 _ => {
@@ -184,7 +188,7 @@ fn is_post(method: &Method) -> Result<(), Refusal> {
     Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, status))
 }
 
-/// The reply to an encoding that is not known carries `grpc-accept-encoding`, as every refusal does.
+/// The reply to an encoding that is not known carries `grpc-accept-encoding`, as every reply does.
 fn compression(encoding: Option<HeaderValue>) -> Result<Compression, Refusal> {
     let Some(name) = encoding else {
         return Ok(Compression::Identity);
@@ -212,7 +216,8 @@ mod tests {
     }
 
     fn check(request: request::Builder) -> Result<CallHead, Refusal> {
-        admit(&mut request.body(()).unwrap().into_parts().0, 16 * 1024)
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        admit(&mut parts, 16 * 1024, &mut Heard::nothing())
     }
 
     fn refused(request: request::Builder) -> (u16, String) {
@@ -229,6 +234,7 @@ mod tests {
                 .header("user-agent", "tester/1")
                 .header("grpc-timeout", "1500m")
                 .header("grpc-encoding", "identity")
+                .header("grpc-accept-encoding", "identity")
                 .header("x-trace", "7"),
         )
         .unwrap();
@@ -236,6 +242,7 @@ mod tests {
         assert_eq!(head.authority(), Some("echo.example"));
         assert_eq!(head.user_agent(), Some("tester/1"));
         assert_eq!(head.timeout(), Some(Duration::from_millis(1500)));
+        assert!(head.accepted().iter().eq([Compression::Identity]));
         assert_eq!(head.metadata.len(), 1);
         assert_eq!(head.metadata.get("x-trace"), Some("7"));
     }
@@ -249,7 +256,7 @@ mod tests {
             .header("grpc-timeout", "2S")
             .header("x-many", "two");
         let mut parts = request.body(()).unwrap().into_parts().0;
-        let head = admit(&mut parts, 16 * 1024).unwrap();
+        let head = admit(&mut parts, 16 * 1024, &mut Heard::nothing()).unwrap();
         assert_eq!(head.timeout(), Some(Duration::from_secs(1)));
         assert!(head.metadata.get_all("x-many").eq(["one", "two"]));
         assert_eq!(head.metadata.len(), 3);

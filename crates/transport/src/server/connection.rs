@@ -22,6 +22,7 @@ use super::responder::refuse;
 use super::strikes::Strikes;
 use super::{Incoming, Receiver, Responder, ServerOptions};
 use crate::bell::Bell;
+use crate::compression::Heard;
 use crate::inflow::Inflow;
 use crate::keepalive::{self, Signs, Vigil};
 use crate::pings::Pings;
@@ -46,6 +47,8 @@ pub struct ServerConnection {
     /// The highest stream that came out of h2.
     last_stream: u32,
     header_limit: u32,
+    /// What the client reads.
+    heard: Heard,
     /// How many GOAWAYs of our own announce the drain, besides h2's.
     announcements: u32,
     /// Boxed, as what moves with the connection is held several times over by the future that does.
@@ -80,6 +83,7 @@ impl ServerConnection {
             portions: Portions::new(&options.last_work),
             last_stream: 0,
             header_limit: options.max_header_list_size,
+            heard: Heard::nothing(),
             announcements: 0,
             vigil: options.keepalive.and_then(Keepalive::vigil).map(Box::new),
             pings: Pings::default(),
@@ -319,7 +323,7 @@ impl ServerConnection {
         self.last_stream = respond.stream_id().as_u32();
         let facts = self.tap.facts();
         let (mut parts, body) = request.into_parts();
-        match admit(&mut parts, self.header_limit) {
+        match admit(&mut parts, self.header_limit, &mut self.heard) {
             // Boxed once, for it changes hands often on its way to its handler.
             Ok(head) => Some(Box::new(Incoming {
                 arrived,

@@ -6,7 +6,7 @@ use highball_core::{Code, MetadataMap, Status};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::compression::{ALL_COMPRESSIONS, Compression, READS_MORE_THAN_ALL_DO};
+use crate::compression::{ALL_COMPRESSIONS, Compression, GRPC_ACCEPT_ENCODING};
 use crate::framing::GRPC_ENCODING;
 use crate::percent;
 use crate::response::header_list_size;
@@ -16,12 +16,12 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// The head of a reply with this HTTP status: what every reply carries, and the application's metadata.
 /// `headers` is what it is made in: empty, but perhaps with room.
 ///
-/// It says what is accepted, if that is more than everybody accepts.
+/// What is accepted is said in all of them. A client that is refused for the encoding of its messages must be told (the
+/// compression document of gRPC), and what is always there is one byte in HPACK.
 pub(super) fn response(
     http: StatusCode,
     headers: HeaderMap,
@@ -33,9 +33,7 @@ pub(super) fn response(
         metadata.into_wire()
     };
     headers.insert(CONTENT_TYPE, GRPC);
-    if READS_MORE_THAN_ALL_DO {
-        headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
-    }
+    headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
     let mut response = Response::new(());
     *response.status_mut() = http;
     *response.headers_mut() = headers;
@@ -49,12 +47,9 @@ pub(super) fn announce(headers: &mut HeaderMap, compression: Compression) {
     }
 }
 
-/// The head of a reply that refuses a call. It says what is accepted in any case: a client that is refused for the
-/// encoding of its messages must be told (the compression document of gRPC).
+/// The head of a reply that refuses a call.
 pub(super) fn refusal(http: StatusCode, headers: HeaderMap, status: Status) -> Response<()> {
     let mut response = response(http, headers, MetadataMap::new());
-    let headers = response.headers_mut();
-    headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
     put_status(response.headers_mut(), status);
     response
 }
@@ -102,13 +97,28 @@ pub(super) fn fit(fields: &HeaderMap, peer: &Facts) -> Fit {
     const STATUS: usize = ":status200".len() + 32;
     let limit = peer.max_header_list_size() as usize;
     let size = |fields: &HeaderMap| STATUS + header_list_size(fields);
-    if limit == u32::MAX as usize || size(fields) <= limit {
+    let is_surely_whole =
+        limit == u32::MAX as usize || limit >= ALWAYS && has_no_more_than_always(fields);
+    if is_surely_whole || size(fields) <= limit {
         return Fit::Whole;
     }
     let instead = too_large(fields, size(fields), limit);
     match size(&instead) <= limit {
         true => Fit::Instead(instead),
         false => Fit::Nothing,
+    }
+}
+
+/// More than all takes up that a reply has in any case, its headers or its trailers.
+const ALWAYS: usize = 256;
+
+/// Whether there is no more in headers than `content-type` and `grpc-accept-encoding`, or in trailers than
+/// `grpc-status`. None have less, so it is told by their number, and by what comes first.
+fn has_no_more_than_always(fields: &HeaderMap) -> bool {
+    match fields.len() {
+        1 => true,
+        2 => fields.keys().next() == Some(&CONTENT_TYPE),
+        _ => false,
     }
 }
 
@@ -157,15 +167,15 @@ mod tests {
     fn every_reply_says_what_it_is() {
         let mut metadata = MetadataMap::new();
         metadata.insert("x-shard", "4").unwrap();
-        let offer = READS_MORE_THAN_ALL_DO.then_some(ALL_COMPRESSIONS);
-        for (metadata, fields) in [(metadata, 2), (MetadataMap::new(), 1)] {
+        for (metadata, fields) in [(metadata, 3), (MetadataMap::new(), 2)] {
             let response = response(StatusCode::OK, HeaderMap::new(), metadata);
             assert_eq!(response.status(), 200);
             let content_type = field(response.headers(), "content-type");
             assert_eq!(content_type, "application/grpc");
-            let offered = response.headers().get("grpc-accept-encoding");
-            assert_eq!(offered, offer.as_ref());
-            assert_eq!(response.headers().len(), fields + offer.iter().len());
+            let accepted = &response.headers()["grpc-accept-encoding"];
+            assert_eq!(accepted, ALL_COMPRESSIONS);
+            assert!(!accepted.is_sensitive(), "one for HPACK's table");
+            assert_eq!(response.headers().len(), fields);
         }
     }
 
@@ -191,6 +201,29 @@ mod tests {
         assert_eq!(field(&fields, "grpc-message"), "50 %25 of %C3%A9");
         assert_eq!(field(&fields, "grpc-status-details-bin"), "CAU");
         assert_eq!(field(&fields, "x-retry"), "no");
+    }
+
+    #[test]
+    fn what_is_always_there_is_told_from_what_is_not() {
+        let head = |metadata| response(StatusCode::OK, HeaderMap::new(), metadata);
+        let bare = head(MetadataMap::new()).into_parts().0.headers;
+        let mut ended = HeaderMap::new();
+        put(&mut ended, Code::Unauthenticated, "");
+        for fields in [&bare, &ended] {
+            assert!(has_no_more_than_always(fields));
+            assert!(header_list_size(fields) + 64 <= ALWAYS);
+        }
+        let mut metadata = MetadataMap::new();
+        metadata.insert("k", "v").unwrap();
+        let mut announced = bare.clone();
+        announced.insert(GRPC_ENCODING, HeaderValue::from_static("any"));
+        let (mut with_text, mut with_metadata) = (HeaderMap::new(), HeaderMap::new());
+        put(&mut with_text, Code::Unknown, "text");
+        put_ok(&mut with_metadata, metadata.clone());
+        let with_head = head(metadata).into_parts().0.headers;
+        for fields in [&with_head, &announced, &with_text, &with_metadata] {
+            assert!(!has_no_more_than_always(fields), "{fields:?}");
+        }
     }
 
     #[test]

@@ -121,19 +121,15 @@ async fn a_unary_call_gets_headers_message_and_trailers() {
     );
 }
 
-/// What this build reads, as requests say it: nothing if that is no more than everybody reads.
-fn known() -> Option<String> {
+/// What this build reads, as requests say it.
+pub(crate) fn known() -> String {
     let all = Compressions::all();
     let real = all.iter().filter(|kind| *kind != Compression::Identity);
     let names: Vec<_> = real.map(Compression::name).collect();
-    (!names.is_empty()).then(|| names.join(","))
-}
-
-/// The same as it is seen among other fields.
-fn known_field() -> String {
-    known().map_or_else(String::new, |names| {
-        format!(" grpc-accept-encoding={names}")
-    })
+    match names.is_empty() {
+        true => "identity".to_owned(),
+        false => names.join(","),
+    }
 }
 
 /// Says what the request has said of encodings.
@@ -174,7 +170,7 @@ async fn every_request_says_what_can_be_read_and_a_compressed_one_by_what() {
                 false => kind.name(),
             };
             let reads = match accepted == Compressions::all() {
-                true => known().unwrap_or_else(|| "nothing".to_owned()),
+                true => known(),
                 false => kind.name().to_owned(),
             };
             assert_eq!(headers.get("said"), Some(&*format!("{by} and {reads}")));
@@ -317,12 +313,12 @@ async fn request_headers_come_in_grpcs_order() {
     let slot = connection.slot().await.unwrap();
     let (_send, mut recv) = connection.open(slot, head).unwrap();
     let ended = recv.message().await.unwrap_err();
-    let (version, known) = (env!("CARGO_PKG_VERSION"), known_field());
+    let (version, known) = (env!("CARGO_PKG_VERSION"), known());
     assert_eq!(
         ended.status.message(),
         format!(
             "POST http://server/echo.Echo/Echo content-type=application/grpc \
-             user-agent=highball/{version} te=trailers{known} \
+             user-agent=highball/{version} te=trailers grpc-accept-encoding={known} \
              grpc-timeout=1500001u grpc-previous-rpc-attempts=2 b=1 b=2 a-bin=eA"
         )
     );
@@ -339,7 +335,7 @@ async fn a_relay_does_not_pass_on_how_often_its_own_caller_has_tried() {
         },
     ));
     for (own, expected) in [(0, " a=1"), (2, " grpc-previous-rpc-attempts=2 a=1")] {
-        let expected = format!("te=trailers{}{expected}", known_field());
+        let expected = format!("te=trailers grpc-accept-encoding={}{expected}", known());
         let network = MemoryNetwork::new();
         server(
             network.listen("server"),

@@ -6,6 +6,7 @@ mod rig;
 mod arbitrary;
 mod calls;
 mod cancelling;
+mod encodings;
 mod ends;
 mod flow;
 mod goaway;
