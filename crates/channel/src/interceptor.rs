@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
@@ -176,6 +177,12 @@ impl<'a> Next<'a> {
     /// The method that is called.
     pub fn method(&self) -> &'a Method {
         self.call.method()
+    }
+
+    /// How long a call of the method may take at most, as the service config says. A call's own options may say
+    /// less. `None` if it sets no limit, or is not known: before the first resolution.
+    pub fn method_timeout(&self) -> Option<Duration> {
+        self.call.method_timeout()
     }
 
     /// The `:authority` of the channel's calls. A call's own options may name another.

@@ -139,8 +139,8 @@ pub use channel::Channel;
 pub use futures_core::Stream;
 pub use highball_core::{
     Address, AnyMessage, Attributes, AuthInfo, Backoff, BadLoadReport, Code, ConnectivityState,
-    Endpoint, Entry, InvalidMetadata, LoadReport, MetadataMap, Network, Payload, Peer, Rejected,
-    Response, SecurityLevel, Status, WrongMessage, details, explanation,
+    Endpoint, Entry, GivenUp, InvalidMetadata, LoadReport, MetadataMap, Network, Payload, Peer,
+    Rejected, Response, SecurityLevel, Status, WrongMessage, details, explanation,
 };
 #[cfg(feature = "tls")]
 pub use highball_transport::{

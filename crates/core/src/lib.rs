@@ -17,6 +17,7 @@
 //! time and randomness come in as arguments.
 
 mod code;
+mod given_up;
 mod status;
 
 pub mod details;
@@ -48,6 +49,7 @@ pub use backoff::Backoff;
 pub use code::{Code, UnknownCode};
 pub use connectivity::{ConnectivityState, StateCounts};
 pub use endpoint::Endpoint;
+pub use given_up::GivenUp;
 pub use json_duration::{BadDuration, parse_json_duration};
 pub use load_report::{BadLoadReport, LoadReport};
 pub use mailbox::{Letterbox, Mailbox, mailbox};

@@ -177,7 +177,7 @@ impl Status {
     }
 
     /// How a call came to this: where its time went, whom it tried, what held for it. Every call that fails
-    /// at a channel has one, but for a status that an interceptor has made. It does not travel to other machines.
+    /// at a channel has one. It does not travel to other machines.
     pub fn explanation(&self) -> Option<&Explanation> {
         self.0.explanation.as_deref()
     }

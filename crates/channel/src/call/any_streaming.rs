@@ -107,6 +107,11 @@ impl AnyStreaming {
         self.incoming.is_compressed()
     }
 
+    /// The response is to bring exactly one message: said before any is waited for.
+    pub(super) fn expect_one(&mut self) {
+        self.incoming.expect_one();
+    }
+
     /// The initial metadata, if it has come.
     pub(super) fn known_headers(&self) -> Option<&MetadataMap> {
         self.headers.as_ref()
@@ -175,7 +180,7 @@ impl AnyStreaming {
         for mut listener in listeners.into_iter().skip(from) {
             end = listener.close(end);
         }
-        self.trailers = end?;
+        self.trailers = end.map_err(|status| self.incoming.explained_once(status))?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use highball_core::explanation::{Phase, Seen};
-use highball_core::{Address, Status};
+use highball_core::{Address, GivenUp, Status};
 use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -229,7 +229,8 @@ impl<'a> Timer<'a> {
 
 /// The status of a call whose deadline passed while it was `stage`.
 pub(crate) fn exceeded(stage: &str) -> Status {
-    Status::deadline_exceeded(format!("context deadline exceeded while {stage}"))
+    let text = format!("context deadline exceeded while {stage}");
+    Status::deadline_exceeded(text).with_source(GivenUp::DeadlinePassed)
 }
 
 #[cfg(test)]

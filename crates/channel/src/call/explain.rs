@@ -6,6 +6,7 @@ use highball_core::explanation::{Attempts as Limit, Explanation, InForce, Phase}
 use prost::Message;
 
 use super::{Attempts, Call, Journal};
+use crate::picker_slot::Generation;
 
 /// How many subchannels are told about one by one.
 const MOST_SUBCHANNELS: usize = 16;
@@ -36,10 +37,7 @@ impl Call {
     /// Adds what calls can see of the control plane.
     fn look_around(&self, why: &mut Explanation) {
         let generation = self.channel.slot().load();
-        let links = generation.links.all();
-        let told = links.iter().take(MOST_SUBCHANNELS);
-        why.subchannels = told.map(|(_, link)| link.explain()).collect();
-        why.more_subchannels = links.len() - why.subchannels.len();
+        look_at(&generation, why);
         let policy = generation.methods.as_ref().and_then(|it| it.policy());
         why.config = Some(self.in_force(policy));
     }
@@ -56,4 +54,12 @@ impl Call {
         };
         config
     }
+}
+
+/// Adds the subchannels that there are.
+pub(super) fn look_at(generation: &Generation, why: &mut Explanation) {
+    let links = generation.links.all();
+    let told = links.iter().take(MOST_SUBCHANNELS);
+    why.subchannels = told.map(|(_, link)| link.explain()).collect();
+    why.more_subchannels = links.len() - why.subchannels.len();
 }

@@ -22,12 +22,13 @@ use futures_core::future::BoxFuture;
 use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Peer, Status};
 use highball_transport::client::{Connection, Ended, Processed, SendHalf};
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::attempt::{Attempt, Opened, receiving_from, status_of};
 use super::hedging::{self, Raced};
 use super::outgoing::Outgoing;
 use super::retry::{Retrying, Verdict};
+use super::violation::{Due, Violation};
 use super::{Call, Journal, Timer, deadline};
 
 /// How many messages are handed out one after the other before the clock is looked at. What came before the
@@ -48,6 +49,7 @@ pub(super) struct Incoming {
     journal: Journal,
     /// Messages since there was nothing to read.
     in_a_row: u32,
+    due: Due,
     is_compressed: bool,
     /// The initial metadata, once it has come.
     headers: Option<MetadataMap>,
@@ -83,6 +85,7 @@ impl Incoming {
             retrying,
             journal,
             in_a_row: 0,
+            due: Due::Any,
             is_compressed: false,
             headers: None,
             trailers: MetadataMap::new(),
@@ -107,10 +110,16 @@ impl Incoming {
             // The race keeps it.
             journal: Journal::default(),
             in_a_row: 0,
+            due: Due::Any,
             is_compressed: false,
             headers: None,
             trailers: MetadataMap::new(),
         }
+    }
+
+    /// The response is to bring exactly one message: said before any is waited for.
+    pub(super) fn expect_one(&mut self) {
+        self.due = Due::One;
     }
 
     /// Waits for the initial metadata. A response without any, which has ended well, has it empty.
@@ -203,10 +212,12 @@ impl Incoming {
             }
             Poll::Ready(Ok(Step::Message(Some(payload)))) => {
                 self.in_a_row += 1;
+                self.judge(Due::received)?;
                 Poll::Ready(Ok(Some(payload)))
             }
             Poll::Ready(Ok(Step::Message(None))) => {
                 self.check_request(cx)?;
+                self.judge(|due| due.ended())?;
                 self.succeeded();
                 Poll::Ready(Ok(None))
             }
@@ -252,6 +263,15 @@ impl Incoming {
             attempt.finish.observed.committed();
         }
         Ok(())
+    }
+
+    /// A message more than is due, or the end before one that is, fails the call.
+    fn judge(
+        &mut self,
+        count: impl FnOnce(&mut Due) -> Result<(), Violation>,
+    ) -> Result<(), Status> {
+        count(&mut self.due)
+            .map_err(|violation| self.end(violation.into(), Processed::MaybeProcessed))
     }
 
     /// Ready only when the request has failed the call, or when the deadline passes.
@@ -325,6 +345,17 @@ impl Incoming {
             attempt.failed(&status, processed, deadline, journal);
         }
         status
+    }
+
+    /// The same for a status that somebody around the call has put in place of its own.
+    #[cold]
+    pub(super) fn explained_once(&mut self, status: Status) -> Status {
+        if status.explanation().is_some() {
+            return status;
+        }
+        self.journal.over(self.call.deadline, Instant::now());
+        self.journal.enter(Phase::Interceptor);
+        self.explained(status)
     }
 
     fn explained(&mut self, status: Status) -> Status {

@@ -5,15 +5,18 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
-use highball_core::{AnyMessage, Payload, Response, Status};
+use highball_core::explanation::{Explanation, Phase, Spent};
+use highball_core::{AnyMessage, Response, Status};
 use prost::Message;
 
 use super::any_streaming::{AnyStreaming, Decode};
+use super::explain::look_at;
 use super::streaming::{Once, open_stream};
 use super::{Deadline, Method, Request, codec, unary};
 use crate::channel::Handle;
@@ -30,11 +33,33 @@ pub(crate) struct InterceptedCall<'a> {
     /// Counted from where the first interceptor began.
     deadline: Deadline,
     decode: Decode,
+    /// Whether the innermost interceptor has asked for the call.
+    is_made: AtomicBool,
 }
 
-impl InterceptedCall<'_> {
+impl<'a> InterceptedCall<'a> {
+    fn new(
+        channel: &'a Arc<Handle>,
+        method: &'a Method,
+        timeout: Option<Duration>,
+        decode: Decode,
+    ) -> Self {
+        Self {
+            channel,
+            method,
+            deadline: Deadline::after(timeout),
+            decode,
+            is_made: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn method(&self) -> &Method {
         self.method
+    }
+
+    pub(crate) fn method_timeout(&self) -> Option<Duration> {
+        let methods = self.channel.slot().methods()?;
+        methods.find(self.method.path()).timeout
     }
 
     pub(crate) fn authority(&self) -> &str {
@@ -45,23 +70,56 @@ impl InterceptedCall<'_> {
         &self,
         mut request: Request<AnyMessage>,
     ) -> Result<Response<AnyMessage>, Status> {
+        self.is_made.store(true, Ordering::Relaxed);
         let timeout = request.options().timeout;
         let deadline = self.deadline.after_waiting().or_after(timeout);
         let deadline = deadline.beginning_now();
-        let exchange = unary::exchange(self.channel, self.method, &mut request, deadline);
-        let response: Response<Payload> = exchange.await?;
-        response.try_map(|payload| (self.decode)(payload.0))
+        unary::exchange(
+            self.channel,
+            self.method,
+            &mut request,
+            deadline,
+            self.decode,
+        )
+        .await
     }
 
     pub(crate) async fn streaming(
         &self,
         request: Request<MessageStream>,
     ) -> Result<AnyStreaming, Status> {
+        self.is_made.store(true, Ordering::Relaxed);
         let timeout = request.options().timeout;
         let deadline = self.deadline.after_waiting().or_after(timeout);
         let deadline = deadline.beginning_now();
         let incoming = open_stream(self.channel, self.method, request, deadline).await?;
         Ok(AnyStreaming::new(incoming, self.decode))
+    }
+
+    /// The output of the interceptors, or the status of a call whose time is over.
+    async fn limit<T>(&self, chain: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let stage = || "waiting for an interceptor".to_owned();
+        self.deadline.later(GRACE).limit(pin!(chain), stage).await?
+    }
+
+    /// The status that the application sees, explained. A status that the call itself has ended with is already;
+    /// others are the interceptors', and what was inside them is not known.
+    #[cold]
+    fn explained(&self, status: Status) -> Status {
+        if status.explanation().is_some() {
+            return status;
+        }
+        let (path, target) = (self.method.path(), self.channel.target());
+        let took = self.deadline.began().elapsed();
+        let mut why = Explanation::new(path, target, took, Phase::Interceptor);
+        match self.is_made.load(Ordering::Relaxed) {
+            true => Phase::ALL
+                .into_iter()
+                .for_each(|phase| why.set(phase, Spent::Unknown)),
+            false => why.set(Phase::Interceptor, Spent::For(took)),
+        }
+        look_at(&self.channel.slot().load(), &mut why);
+        status.with_explanation(why)
     }
 }
 
@@ -76,25 +134,19 @@ where
     Resp: Message + Default + 'static,
 {
     let request = request.map(AnyMessage::new);
-    let response = around_unary(channel, method, request, decode::<Resp>).await?;
-    response.try_map(take)
+    let timeout = request.options().timeout;
+    let call = InterceptedCall::new(channel, method, timeout, decode::<Resp>);
+    let answered = around_unary(&call, request).await;
+    let answered = answered.and_then(|response| response.try_map(take));
+    answered.map_err(|status| call.explained(status))
 }
 
 async fn around_unary(
-    channel: &Arc<Handle>,
-    method: &Method,
+    call: &InterceptedCall<'_>,
     request: Request<AnyMessage>,
-    decode: Decode,
 ) -> Result<Response<AnyMessage>, Status> {
-    let deadline = Deadline::after(request.options().timeout);
-    let call = InterceptedCall {
-        channel,
-        method,
-        deadline,
-        decode,
-    };
-    let chain = pin!(Next::all(channel.interceptors(), &call).unary(request));
-    deadline.later(GRACE).limit(chain, intercepting).await?
+    let chain = Next::all(call.channel.interceptors(), call);
+    call.limit(chain.unary(request)).await
 }
 
 /// A request and responses of which one at least is a stream.
@@ -104,19 +156,11 @@ pub(super) async fn streaming_call(
     request: Request<MessageStream>,
     decode: Decode,
 ) -> Result<AnyStreaming, Status> {
-    let deadline = Deadline::after(request.options().timeout);
-    let call = InterceptedCall {
-        channel,
-        method,
-        deadline,
-        decode,
-    };
-    let chain = pin!(Next::all(channel.interceptors(), &call).streaming(request));
-    deadline.later(GRACE).limit(chain, intercepting).await?
-}
-
-fn intercepting() -> String {
-    "waiting for an interceptor".to_owned()
+    let timeout = request.options().timeout;
+    let call = InterceptedCall::new(channel, method, timeout, decode);
+    let chain = Next::all(channel.interceptors(), &call);
+    let opened = call.limit(chain.streaming(request)).await;
+    opened.map_err(|status| call.explained(status))
 }
 
 /// The one request message of a method that takes one.

@@ -26,7 +26,6 @@ use super::violation::Violation;
 use super::{Attempts, Call, Deadline, Journal, Method, Request, Timer, codec, intercepted};
 use crate::channel::Handle;
 use crate::interceptor::MessageStream;
-use crate::service_config::HedgingPolicy;
 
 /// The messages of a response, as they come.
 ///
@@ -94,6 +93,14 @@ impl<T: Message + Default + 'static> Streaming<T> {
         match &self.source {
             Source::Wire(incoming) => incoming.peer(),
             Source::Interceptor(streaming) => streaming.peer(),
+        }
+    }
+
+    /// The response is to bring exactly one message: said before any is waited for.
+    fn expect_one(&mut self) {
+        match &mut self.source {
+            Source::Wire(incoming) => incoming.expect_one(),
+            Source::Interceptor(streaming) => streaming.expect_one(),
         }
     }
 
@@ -206,36 +213,17 @@ where
     reply(bidi_streaming(channel, method, request).await?).await
 }
 
-/// Makes a unary call whose attempts race.
-pub(super) async fn hedged_unary<Req, Resp>(
-    call: Call,
-    policy: Arc<HedgingPolicy>,
-    message: &Req,
-    mut journal: Journal,
-) -> Result<Response<Resp>, Status>
-where
-    Req: Message,
-    Resp: Message + Default + 'static,
-{
-    let framed = call.framed(message, &mut journal)?;
-    let messages = Box::pin(Once(Some(Ok(framed))));
-    // A request of one message is kept whatever its size, as far as the channel has room for it.
-    let incoming = call.hedge(policy, messages, usize::MAX, journal).await?;
-    reply(Streaming::of(Source::Wire(incoming))).await
-}
-
 /// Receives exactly one message and the status.
 async fn reply<Resp>(mut responses: Streaming<Resp>) -> Result<Response<Resp>, Status>
 where
     Resp: Message + Default + 'static,
 {
-    poll_fn(|cx| responses.poll_headers(cx)).await?;
+    responses.expect_one();
     let Some(message) = responses.message().await? else {
+        // It has come, and an interceptor has kept it.
         return Err(responses.over(Violation::NoResponse.into()));
     };
-    if responses.message().await?.is_some() {
-        return Err(responses.over(Violation::SecondResponse.into()));
-    }
+    responses.message().await?;
     let metadata = responses.known_headers().cloned().unwrap_or_default();
     let trailers = responses.trailers().clone();
     Ok(Response::new(message)

@@ -13,8 +13,9 @@ use prost::Message;
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, Opened, receiving_from, status_of};
+use super::deadline::exceeded;
+use super::hedging::hedged_unary;
 use super::observed::Observed;
-use super::streaming::hedged_unary;
 use super::violation::Violation;
 use super::{Attempts, Call, Deadline, Journal, Method, Request, Timer, codec, intercepted};
 use crate::channel::Handle;
@@ -27,11 +28,12 @@ struct Reply {
 }
 
 impl Reply {
-    fn decode<Resp: Message + Default>(
+    fn decode<Resp>(
         self,
         connection: &Connection,
+        decode: &impl Fn(Bytes) -> Result<Resp, Status>,
     ) -> Result<Response<Resp>, Status> {
-        Ok(Response::new(codec::decode(self.payload)?)
+        Ok(Response::new(decode(self.payload)?)
             .with_metadata(self.metadata)
             .with_trailers(self.trailers)
             .with_peer(connection.peer().clone()))
@@ -52,19 +54,20 @@ where
         return Box::pin(intercepted::unary_call(channel, method, request)).await;
     }
     let deadline = Deadline::after(request.options().timeout);
-    exchange(channel, method, &mut request, deadline).await
+    exchange(channel, method, &mut request, deadline, codec::decode).await
 }
 
-/// The call itself. Takes what it needs of the request, and leaves the message.
+/// The call itself. Takes what it needs of the request, and leaves the message. A reply that cannot be decoded
+/// is a failure for all who hear of the attempt.
 pub(super) async fn exchange<Req, Resp>(
     channel: &Arc<Handle>,
     method: &Method,
     request: &mut Request<Req>,
     deadline: Deadline,
+    decode: impl Fn(Bytes) -> Result<Resp, Status>,
 ) -> Result<Response<Resp>, Status>
 where
     Req: Message,
-    Resp: Message + Default + 'static,
 {
     let mut journal = Journal::default();
     let begun = Call::begin(channel, method, deadline, &mut journal).await?;
@@ -73,11 +76,11 @@ where
     let message = request.message();
     if let Attempts::Hedged(policy) = &call.attempts {
         let policy = policy.clone();
-        return Box::pin(hedged_unary(call, policy, message, journal)).await;
+        return Box::pin(hedged_unary(call, policy, message, decode, journal)).await;
     }
     let alarm = pin!(None);
     let mut timer = Timer::new(call.deadline, alarm, journal);
-    match call.exchange(message, &mut timer).await {
+    match call.exchange(message, &decode, &mut timer).await {
         Ok(response) => Ok(response),
         Err(status) => Err(call.explained(status, &mut timer.journal)),
     }
@@ -125,11 +128,11 @@ impl Call {
     async fn exchange<Req, Resp>(
         &self,
         message: &Req,
+        decode: &impl Fn(Bytes) -> Result<Resp, Status>,
         timer: &mut Timer<'_>,
     ) -> Result<Response<Resp>, Status>
     where
         Req: Message,
-        Resp: Message + Default,
     {
         let mut retrying = self.retrying();
         loop {
@@ -163,11 +166,10 @@ impl Call {
                 });
                 let reply = pin!(reply(&mut receive, &mut finish.observed));
                 let exchange = pin!(alongside(sending, reply, &mut sent));
-                let receiving = || receiving_from(&connection);
-                timer.limit(exchange, receiving).await
+                timer.limit(exchange, String::new).await
             };
             let (status, processed) = match received {
-                Ok(Ok(reply)) => match reply.decode(&connection) {
+                Ok(Ok(reply)) => match reply.decode(&connection, decode) {
                     Ok(response) => {
                         finish.succeeded(response.trailers());
                         self.succeeded();
@@ -176,7 +178,7 @@ impl Call {
                     Err(undecodable) => (undecodable, None),
                 },
                 Ok(Err(failure)) => failure.status(self.deadline),
-                Err(deadline_exceeded) => (deadline_exceeded, None),
+                Err(_exceeded) => (exceeded(&sent.stage(&connection)), None),
             };
             sent.note(self.deadline, &mut timer.journal);
             let seen = processed.unwrap_or(Processed::MaybeProcessed);
@@ -205,6 +207,15 @@ impl Sent {
         match half {
             None => Self::AtOnce,
             Some(_) => Self::NotYet,
+        }
+    }
+
+    /// What the attempt is about.
+    #[cold]
+    fn stage(self, connection: &Connection) -> String {
+        match self {
+            Self::NotYet => format!("sending the request to {}", connection.address()),
+            Self::AtOnce | Self::Later(_) => receiving_from(connection),
         }
     }
 

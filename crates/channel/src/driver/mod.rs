@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use highball_balancer::{Path, SubchannelId, TimerId, Wake};
-use highball_core::{ConnectivityState, Letterbox, Mailbox, Status};
+use highball_core::{ConnectivityState, GivenUp, Letterbox, Mailbox, Status};
 use highball_resolver::{Ack, Resolution};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -44,7 +44,8 @@ use mode::Mode;
 
 /// What a closed channel answers.
 pub(crate) fn closing() -> Status {
-    Status::cancelled("grpc: the client connection is closing")
+    let text = "grpc: the client connection is closing";
+    Status::cancelled(text).with_source(GivenUp::ChannelClosed)
 }
 
 /// What the driver hears, wherever it comes from.

@@ -59,7 +59,8 @@ pub struct Explanation {
     pub subchannels: Vec<Subchannel>,
     /// How many more there were, which are not told about one by one.
     pub more_subchannels: usize,
-    /// What held for the call. `None`: that is unknown, for no resolution had come.
+    /// What held for the call. `None`: that is unknown, for no resolution had come, or it was an interceptor that
+    /// ended the call.
     pub config: Option<InForce>,
 }
 

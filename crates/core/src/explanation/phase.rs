@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What a call can be about. The order is that of an attempt.
+/// What a call can be about. The order is that of an attempt, behind what is around the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
+    /// In the hands of the channel's interceptors: before the call is made, or when they have its outcome.
+    Interceptor,
     /// Waiting for the name to be resolved.
     Resolve,
     /// Waiting for the picker to give a connection.
@@ -25,7 +27,8 @@ pub enum Phase {
 
 impl Phase {
     /// All of them, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Interceptor,
         Self::Resolve,
         Self::Pick,
         Self::Credentials,
@@ -38,6 +41,7 @@ impl Phase {
     /// Its name, in a word or two.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Interceptor => "interceptor",
             Self::Resolve => "resolve",
             Self::Pick => "pick",
             Self::Credentials => "credentials",
@@ -53,6 +57,7 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Interceptor => "waiting for an interceptor",
             Self::Resolve => "waiting for the name resolution",
             Self::Pick => "waiting for a connection",
             Self::Credentials => "waiting for call credentials",

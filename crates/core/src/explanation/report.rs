@@ -40,6 +40,9 @@ impl Explanation {
         if !self.attempts.is_empty() {
             return Ok(());
         }
+        if self.came_back_from_a_server() {
+            return f.write_str("; no attempt failed");
+        }
         f.write_str("; no server was tried")?;
         let all = self.subchannels.len() + self.more_subchannels;
         if all == 0 {
@@ -53,6 +56,11 @@ impl Explanation {
         }
     }
 
+    /// Whether an interceptor has ended a call that had an answer, or may have had one.
+    fn came_back_from_a_server(&self) -> bool {
+        self.ended_in == Phase::Interceptor && self.spent(Phase::Server) != Spent::NotReached
+    }
+
     fn page(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (method, target) = (&self.method, &self.target);
         let (took, ended_in) = (Readable(self.took), self.ended_in);
@@ -63,7 +71,10 @@ impl Explanation {
         for phase in Phase::ALL {
             let spent = self.spent(phase);
             // Not every call has these, and one that has not misses nothing.
-            let is_optional = matches!(phase, Phase::Credentials | Phase::Backoff);
+            let is_optional = matches!(
+                phase,
+                Phase::Interceptor | Phase::Credentials | Phase::Backoff
+            );
             if spent == Spent::NotReached && is_optional {
                 continue;
             }
@@ -76,6 +87,9 @@ impl Explanation {
         self.attempts_and_subchannels(f)?;
         match &self.config {
             Some(config) => write!(f, "in force: {config}"),
+            None if self.ended_in == Phase::Interceptor => {
+                f.write_str("in force: unknown, for an interceptor ended the call")
+            }
             None => f.write_str("in force: unknown, for no resolution had come"),
         }
     }
@@ -89,7 +103,10 @@ impl Explanation {
             writeln!(f, "  {}. {attempt:#}", self.earlier_attempts + index + 1)?;
         }
         if self.attempts.is_empty() {
-            writeln!(f, "  none")?;
+            f.write_str(match self.came_back_from_a_server() {
+                true => "  none that failed\n",
+                false => "  none\n",
+            })?;
         }
         writeln!(f, "subchannels:")?;
         for subchannel in &self.subchannels {

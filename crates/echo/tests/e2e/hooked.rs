@@ -6,7 +6,7 @@ use highball_channel::policy::{
     CallInfo, ConfigError, Cx, Event, LbState, PerEndpoint, Pick, PickFirst, Picker, Policy,
     Registry, Update, pick_first,
 };
-use highball_channel::{Channel, Rejected};
+use highball_channel::{Channel, ChannelBuilder, Rejected};
 
 use crate::world::World;
 
@@ -84,10 +84,14 @@ pub(crate) fn hooked(world: &World) -> Channel {
 
 /// The same, with `more` in its service config.
 pub(crate) fn hooked_with(world: &World, more: &str) -> Channel {
-    let builder = world.builder().policy::<Hooked>();
-    let json = format!(r#"{{"loadBalancingConfig":[{{"hooked":{{}}}}]{more}}}"#);
-    builder
-        .default_service_config(json)
+    hooked_builder(world, more)
         .build()
         .expect("the policy is known")
+}
+
+/// What builds it.
+pub(crate) fn hooked_builder(world: &World, more: &str) -> ChannelBuilder {
+    let builder = world.builder().policy::<Hooked>();
+    let json = format!(r#"{{"loadBalancingConfig":[{{"hooked":{{}}}}]{more}}}"#);
+    builder.default_service_config(json)
 }

@@ -20,6 +20,7 @@ mod kinds;
 mod life;
 mod negative_http2;
 mod orca;
+mod outcomes;
 mod own_calls;
 mod picks;
 mod restarts;

@@ -29,6 +29,13 @@ async fn told(frames: Vec<Frame>) -> String {
     let ended = call.await.expect("it does not panic");
     let status = ended.expect_err("no row ends well");
     script.end([peer]).await;
+    line(&status)
+}
+
+/// What a status says. Every one is explained.
+fn line(status: &Status) -> String {
+    let why = status.explanation();
+    assert!(why.is_some(), "{status} is not explained");
     status.to_string()
 }
 
@@ -198,10 +205,10 @@ where
     world.resolve(&[A]);
     let channel = world.channel(r#"{"pick_first":{}}"#);
     let status = call(channel.clone()).await;
-    let status = status.expect_err("no row ends well");
+    let status = line(&status.expect_err("no row ends well"));
     assert_eq!(who(&channel).await, Ok(A.to_owned()), "the next is fine");
     nothing_is_left(world, channel).await;
-    status.to_string()
+    status
 }
 
 async fn echo(channel: Channel, request: Request<EchoRequest>) -> Result<String, Status> {
@@ -230,7 +237,7 @@ async fn made_by_the_client_alone() {
         channel.close().await;
         let status = who(&channel).await.expect_err("it is closed");
         nothing_is_left(world, channel).await;
-        status.to_string()
+        line(&status)
     };
     let unreachable = async {
         let world = World::new();
@@ -238,7 +245,7 @@ async fn made_by_the_client_alone() {
         let channel = world.channel(r#"{"pick_first":{}}"#);
         let status = who(&channel).await.expect_err("nobody listens");
         nothing_is_left(world, channel).await;
-        status.to_string()
+        line(&status)
     };
     assert_eq!(
         [large, answer, late, odd, closed.await, unreachable.await],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use highball_core::{MetadataMap, Status};
+use highball_core::{GivenUp, MetadataMap, Status};
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
@@ -61,7 +61,10 @@ impl RequestHead {
         match self.timeout {
             Some(Duration::ZERO) => {
                 let text = "the deadline passed before the stream was opened";
-                Err(OpenError::Failed(Status::deadline_exceeded(text)))
+                let status = Status::deadline_exceeded(text);
+                Err(OpenError::Failed(
+                    status.with_source(GivenUp::DeadlinePassed),
+                ))
             }
             _ => Ok(()),
         }

@@ -22,15 +22,20 @@ mod racer;
 mod requests;
 mod schedule;
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
-use highball_core::{Peer, Status};
+use bytes::Bytes;
+use highball_core::{Peer, Response, Status};
+use prost::Message;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::replay::Replay;
+use super::streaming::Once;
+use super::violation::Violation;
 use super::{Call, Journal};
 use crate::service_config::HedgingPolicy;
 use race::Race;
@@ -77,6 +82,30 @@ impl Call {
         let status = raced.won.err().unwrap_or_else(no_outcome);
         Err(call.explained(status, &mut raced.journal))
     }
+}
+
+/// Makes a unary call whose attempts race.
+pub(super) async fn hedged_unary<Resp>(
+    call: Call,
+    policy: Arc<HedgingPolicy>,
+    message: &impl Message,
+    decode: impl Fn(Bytes) -> Result<Resp, Status>,
+    mut journal: Journal,
+) -> Result<Response<Resp>, Status> {
+    let framed = call.framed(message, &mut journal)?;
+    let messages = Box::pin(Once(Some(Ok(framed))));
+    // A request of one message is kept whatever its size, as far as the channel has room for it.
+    let mut incoming = call.hedge(policy, messages, usize::MAX, journal).await?;
+    incoming.expect_one();
+    let payload = poll_fn(|cx| incoming.poll_payload(cx)).await?;
+    let payload = payload.ok_or_else(|| Violation::NoResponse.into());
+    let message = payload.and_then(decode);
+    let message = message.map_err(|status| incoming.over(status))?;
+    poll_fn(|cx| incoming.poll_payload(cx)).await?;
+    Ok(Response::new(message)
+        .with_metadata(incoming.headers().cloned().unwrap_or_default())
+        .with_trailers(incoming.trailers().clone())
+        .with_peer(incoming.peer().clone()))
 }
 
 /// How a race has ended: with an attempt that counts, or with the status of the call.

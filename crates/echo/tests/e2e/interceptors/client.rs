@@ -15,7 +15,7 @@ use prost::Message as _;
 use tokio::time::Instant;
 
 use super::Events;
-use crate::script::{Script, framed, opening};
+use crate::script::{Script, framed, opening, success};
 use crate::world::{A, World, message, nothing_is_left, who, who_with};
 
 /// A channel to one server, with these around its calls, the first outermost.
@@ -263,6 +263,12 @@ async fn a_closure_adds_metadata_to_calls_of_every_kind() {
     nothing_is_left(world, channel).await;
 }
 
+/// How a call came to its status, in a line.
+fn why(status: &Status) -> String {
+    let why = status.explanation();
+    why.expect("every status is explained").to_string()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_closure_that_refuses_a_call_ends_it_before_anything_is_resolved() {
     let world = World::new();
@@ -270,9 +276,16 @@ async fn a_closure_that_refuses_a_call_ends_it_before_anything_is_resolved() {
     let channel = world.builder().interceptor(refuse).build().unwrap();
     let status = who(&channel).await.unwrap_err();
     assert_eq!(status.to_string(), "PERMISSION_DENIED: not today");
+    let unmade =
+        "ended after 0 ms while waiting for an interceptor: interceptor 0 ms; no server was tried";
+    assert_eq!(why(&status), unmade);
     let echo = EchoClient::new(channel.clone());
     let status = echo.server_streaming_echo(message("x")).await.unwrap_err();
     assert_eq!(status.to_string(), "PERMISSION_DENIED: not today");
+    assert_eq!(why(&status), unmade);
+    let page = format!("{:#}", status.explanation().unwrap());
+    let unknown = "in force: unknown, for an interceptor ended the call";
+    assert!(page.ends_with(unknown), "{page}");
     assert_eq!(channel.state(), ConnectivityState::Idle);
     nothing_is_left(world, channel).await;
 }
@@ -385,6 +398,10 @@ async fn the_time_that_interceptors_take_counts_for_the_time_out() {
         status.to_string(),
         "DEADLINE_EXCEEDED: context deadline exceeded while waiting for an interceptor"
     );
+    assert_eq!(
+        why(&status),
+        "ended after 501 ms while waiting for an interceptor: interceptor 501 ms; no server was tried"
+    );
     assert!(started.elapsed() < 3 * second + 6 * second / 10);
     assert_eq!(events.take(), [""; 0]);
     nothing_is_left(world, channel).await;
@@ -414,13 +431,15 @@ async fn an_interceptor_may_answer_itself_with_a_response_of_the_right_type() {
     }
     nothing_is_left(world, channel).await;
     let (world, channel) = channel_with([Cached(AnyMessage::new(7_u32))]);
+    let status = who(&channel).await.unwrap_err();
     assert_eq!(
-        who(&channel).await.unwrap_err().to_string(),
+        status.to_string(),
         format!(
             "INTERNAL: an interceptor failed: a message of type u32 stands where {} is wanted",
             std::any::type_name::<EchoResponse>()
         )
     );
+    assert!(why(&status).ends_with("no server was tried"), "{status:?}");
     nothing_is_left(world, channel).await;
 }
 
@@ -468,4 +487,96 @@ async fn a_failed_stream_closes_its_listeners_with_its_status() {
     assert_eq!(events.take()[4..], ["one < FAILED_PRECONDITION: no"]);
     drop(replies);
     script.end([peer]).await;
+}
+
+/// Takes no answer for good.
+struct Unsatisfied;
+
+impl ClientInterceptor for Unsatisfied {
+    async fn unary(
+        &self,
+        request: Request<AnyMessage>,
+        next: Next<'_>,
+    ) -> Result<Response<AnyMessage>, Status> {
+        next.unary(request).await?;
+        Err(Status::unknown("not good enough"))
+    }
+
+    async fn streaming(
+        &self,
+        request: Request<MessageStream>,
+        next: Next<'_>,
+    ) -> Result<AnyStreaming, Status> {
+        Ok(next.streaming(request).await?.listen(Self))
+    }
+}
+
+impl ResponseListener for Unsatisfied {
+    fn close(&mut self, _: Result<MetadataMap, Status>) -> Result<MetadataMap, Status> {
+        Err(Status::unknown("not good enough"))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_in_place_of_a_good_end_says_that_no_attempt_failed() {
+    let (world, channel) = channel_with([Unsatisfied]);
+    let status = who(&channel).await.unwrap_err();
+    assert_eq!(status.to_string(), "UNKNOWN: not good enough");
+    // What happened inside is not known.
+    assert_eq!(
+        why(&status),
+        "ended after 0 ms while waiting for an interceptor: interceptor unknown, resolve unknown, \
+         pick unknown, credentials unknown, stream slot unknown, send unknown, server unknown, \
+         backoff unknown; no attempt failed"
+    );
+    let echo = EchoClient::new(channel.clone());
+    let mut replies = echo.server_streaming_echo(message("x")).await.unwrap();
+    while replies.message().await.is_ok_and(|reply| reply.is_some()) {}
+    let requests = Request::new(stream::iter([message("x")]));
+    let status = echo.client_streaming_echo(requests).await.unwrap_err();
+    assert_eq!(status.to_string(), "UNKNOWN: not good enough");
+    assert_eq!(
+        why(&status),
+        "ended after 0 ms while waiting for an interceptor: interceptor 0 ms, resolve 0 ms, pick 0 ms, \
+         stream slot 0 ms, send unknown, server 0 ms; no attempt failed"
+    );
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn listeners_hear_of_a_reply_too_many_or_too_few() {
+    for (replies, wrong) in [
+        (
+            0,
+            "received no response message from non-server-streaming RPC",
+        ),
+        (
+            2,
+            "expected <EOF> for non server-streaming RPCs, but received another message",
+        ),
+    ] {
+        let events = Events::default();
+        let mut script = Script::new();
+        let interceptor = Observer("one", events.clone());
+        let builder = script.world.builder().interceptor(interceptor);
+        script.channel = builder.build().unwrap();
+        let echo = EchoClient::new(script.channel.clone());
+        let requests = Request::new(stream::iter([message("x")]));
+        let calling = tokio::spawn(async move { echo.client_streaming_echo(requests).await });
+        let mut peer = script.accept().await;
+        let stream = peer.headers().await;
+        peer.send(opening(stream)).await;
+        for _ in 0..replies {
+            peer.send(framed(stream, &[])).await;
+        }
+        peer.send(success(stream)).await;
+        let status = calling.await.unwrap().unwrap_err();
+        assert_eq!(
+            status.to_string(),
+            format!("UNIMPLEMENTED: cardinality violation: {wrong}")
+        );
+        let last = events.take().pop();
+        assert_eq!(last, Some(format!("one < {status}")));
+        script.end([peer]).await;
+    }
 }
