@@ -1,5 +1,6 @@
 //! The log of a channel's calls.
 
+use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -7,8 +8,8 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use highball_channel::explanation::Seen;
 use highball_channel::{
-    Address, AnyMessage, AnyStreaming, ClientInterceptor, Code, MessageStream, MetadataMap, Next,
-    Peer, Request, Response, ResponseListener, Status,
+    Address, AnyMessage, AnyStreaming, ClientInterceptor, GivenUp, MessageStream, MetadataMap,
+    Next, Peer, Request, Response, ResponseListener, Status,
 };
 
 use crate::Shared;
@@ -29,7 +30,10 @@ impl ClientLog {
         let head = Head {
             path,
             authority: options.authority.as_deref().unwrap_or(next.authority()),
-            timeout: options.timeout,
+            timeout: match (options.timeout, next.method_timeout()) {
+                (Some(own), Some(of_method)) => Some(own.min(of_method)),
+                (own, of_method) => own.or(of_method),
+            },
         };
         call.client_header(&head, request.metadata(), None);
         Some(Waiting(Arc::new(call)))
@@ -85,15 +89,9 @@ impl ClientInterceptor for ClientLog {
 }
 
 /// The end of a call that did not end well: where its own client has ended it, that counts as giving it up,
-/// as in grpc-go.
+/// as in grpc-go. A server may answer with the very same code and text.
 fn failed(call: &LoggedCall, status: &Status) {
-    let message = status.message();
-    let is_ours = match status.code() {
-        Code::DeadlineExceeded => message.starts_with("context deadline exceeded while "),
-        Code::Cancelled => message == "grpc: the client connection is closing",
-        _ => false,
-    };
-    match is_ours {
+    match status.source().is_some_and(|source| source.is::<GivenUp>()) {
         true => call.cancel(),
         false => call.trailer_from(who_answered(status), status),
     }

@@ -44,11 +44,17 @@ fn echo(request: EchoRequest) -> Result<EchoResponse, Status> {
         "fail" => Err(Status::failed_precondition("told to")
             .with_details(&b"\x08\x09\x12\x07told to"[..])
             .with_metadata(metadata("after", "2"))),
+        "relay" => Err(Status::deadline_exceeded(LATE)),
+        "relay close" => Err(Status::cancelled(CLOSED)),
         _ => Ok(EchoResponse {
             message: request.message,
         }),
     }
 }
+
+/// What servers pass on that have made calls of their own.
+const LATE: &str = "context deadline exceeded while waiting for the response of b:2";
+const CLOSED: &str = "grpc: the client connection is closing";
 
 impl Echo for Metered {
     async fn unary_echo(
@@ -94,6 +100,11 @@ struct Logged {
 
 impl Logged {
     fn new(filter: &str) -> Self {
+        Self::with(filter, "{}")
+    }
+
+    /// With a service config.
+    fn with(filter: &str, service_config: &str) -> Self {
         let written = Written::default();
         let filter = Filter::parse(filter).expect("the test's filter makes sense");
         let log = BinaryLog::to_writer(filter, written.clone()).expect("a thread");
@@ -106,6 +117,7 @@ impl Logged {
         let channel = Channel::builder("passthrough:///10.0.0.1:80")
             .insecure()
             .connector(network)
+            .default_service_config(service_config)
             .interceptor(log.client())
             .build()
             .expect("the test's choices make sense");
@@ -355,6 +367,50 @@ async fn a16_a_call_that_its_client_ends_is_cancelled_at_both_ends() {
         };
         assert!(ends[2].starts_with(last), "{logger:?}: {}", ends[2]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a16_what_a_server_says_of_its_own_calls_is_its_answer_and_no_cancellation() {
+    for (text, trailer) in [
+        ("relay", format!("ServerTrailer 4 {LATE:?} 0 []")),
+        ("relay close", format!("ServerTrailer 1 {CLOSED:?} 0 []")),
+    ] {
+        let logged = Logged::new("*");
+        logged.echo.unary_echo(message(text)).await.unwrap_err();
+        let lines = logged.lines(Logger::Client).await;
+        assert_eq!(lines[3..], [format!("4 {trailer} from 10.0.0.1:80")]);
+        let logged = Logged::new("*");
+        let requests = Request::new(stream::iter(["a", text].map(message)));
+        let replies = logged.echo.bidirectional_streaming_echo(requests).await;
+        let mut replies = replies.unwrap();
+        while replies.message().await.is_ok() {}
+        let lines = logged.lines(Logger::Client).await;
+        assert!(lines.last().unwrap().ends_with(&trailer), "{lines:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a16_the_time_out_of_the_service_config_is_logged_unless_the_call_has_less() {
+    let config = r#"{"methodConfig":[{"name":[{}],"timeout":"4.5s"}]}"#;
+    let logged = Logged::with("*", config);
+    // Before the first resolution nobody knows.
+    logged.echo.unary_echo(message("first")).await.unwrap();
+    for own in [None, Some(9_500), Some(1_500)] {
+        let mut request = Request::new(message("x"));
+        request.options_mut().timeout = own.map(Duration::from_millis);
+        logged.echo.unary_echo(request).await.unwrap();
+    }
+    let lines = logged.lines(Logger::Client).await;
+    let headers: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains("ClientHeader"))
+        .filter_map(|line| line.split_once("10.0.0.1:80"))
+        .map(|(_, rest)| rest)
+        .collect();
+    assert_eq!(
+        headers,
+        [" []", " within 5 s []", " within 5 s []", " within 2 s []"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
