@@ -8,8 +8,10 @@ use std::time::Duration;
 use highball_channel::resolver::{ManualResolver, Resolution};
 use highball_channel::transport::MemoryNetwork;
 use highball_channel::{Channel, Endpoint, MetadataMap, Request};
-use highball_echo::interop::testing::SimpleRequest;
 use highball_echo::interop::testing::test_service_client::TestServiceClient;
+use highball_echo::interop::testing::{
+    ResponseParameters, SimpleRequest, StreamingOutputCallRequest,
+};
 use highball_echo::interop::{
     self, CASES, Failure, LEFT_OUT, Soak, SoakReport, TestBackendMetrics, TestServer, Tester,
 };
@@ -67,6 +69,40 @@ async fn what_a_cache_may_keep_says_for_how_long_and_is_never_the_same_twice() {
         timestamps.push(str::from_utf8(&body).unwrap().parse::<u64>().unwrap());
     }
     assert!(timestamps[0] < timestamps[1], "{timestamps:?}");
+}
+
+/// What the server makes of requests that make no sense; each is answered, and the next call is fine.
+#[tokio::test(start_paused = true)]
+async fn a_negative_size_and_an_unknown_type_of_payload_are_invalid_arguments() {
+    let client = TestServiceClient::new(channel_to(Server::builder(), "{}"));
+    for (response_type, size, told) in [
+        (0, -1, "INVALID_ARGUMENT: a payload cannot have -1 bytes"),
+        (7, 1, "INVALID_ARGUMENT: payload type 7 is not known"),
+    ] {
+        let unary = SimpleRequest {
+            response_type,
+            response_size: size,
+            ..SimpleRequest::default()
+        };
+        let status = client.unary_call(unary).await.unwrap_err();
+        assert_eq!(status.to_string(), told);
+        let streamed = StreamingOutputCallRequest {
+            response_type,
+            response_parameters: vec![ResponseParameters {
+                size,
+                ..ResponseParameters::default()
+            }],
+            ..StreamingOutputCallRequest::default()
+        };
+        let replies = client.streaming_output_call(streamed.clone()).await;
+        let status = replies.unwrap().message().await.unwrap_err();
+        assert_eq!(status.to_string(), told);
+        let requests = Request::new(futures::stream::iter([streamed]));
+        let replies = client.full_duplex_call(requests).await;
+        let status = replies.unwrap().message().await.unwrap_err();
+        assert_eq!(status.to_string(), told);
+    }
+    client.unary_call(SimpleRequest::default()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use highball_channel::{Code, Request, Status};
 use highball_echo::{EchoClient, EchoRequest};
+use highball_testkit::peer::{Frame, Peer};
 use tokio::time::Instant;
 
+use crate::script::{Script, reply};
 use crate::world::{A, World, message, nothing_is_left, who, who_with};
 
+const INITIAL_WINDOW_SIZE: u16 = 4;
 const PICK_FIRST: &str = r#"{"pick_first":{}}"#;
 
 fn in_one_second() -> Request<EchoRequest> {
@@ -96,6 +99,39 @@ async fn while_waiting_for_a_stream() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_sending() {
+    let mut script = Script::new();
+    let started = Instant::now();
+    let call = tokio::spawn({
+        let channel = script.channel.clone();
+        async move { who_with(&channel, in_one_second()).await }
+    });
+    let io = script.listener.accept().await.unwrap();
+    let peer = Peer::server(io, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let result = call.await.unwrap();
+    exceeded(result, started, "while sending the request to a:1");
+    script.end([peer]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_receiving_what_a_request_that_left_late_is_answered() {
+    let mut script = Script::new();
+    let started = Instant::now();
+    let call = tokio::spawn({
+        let channel = script.channel.clone();
+        async move { who_with(&channel, in_one_second()).await }
+    });
+    let io = script.listener.accept().await.unwrap();
+    let mut peer = Peer::server(io, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let stream = peer.headers().await;
+    let increment = 1000;
+    peer.send(Frame::WindowUpdate { stream, increment }).await;
+    let result = call.await.unwrap();
+    exceeded(result, started, "while waiting for the response of a:1");
+    script.end([peer]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_receiving() {
     let mut world = World::new();
     world.start(A);
@@ -113,20 +149,29 @@ async fn while_receiving() {
 
 #[tokio::test(start_paused = true)]
 async fn no_time_at_all_fails_without_touching_the_wire() {
-    let mut world = World::new();
-    world.start(A);
-    world.resolve(&[A]);
-    let channel = world.channel(PICK_FIRST);
-    let request = Request::new(message("x")).with_timeout(Duration::ZERO);
+    let mut script = Script::new();
+    let no_time = || Request::new(message("x")).with_timeout(Duration::ZERO);
+    let started = Instant::now();
+    let result = script.call_with(no_time()).await.unwrap();
+    let resolving = "DEADLINE_EXCEEDED: context deadline exceeded while waiting for the name \
+                     resolution of test:///servers";
+    assert_eq!(result.unwrap_err().to_string(), resolving);
+    let call = script.call();
+    let mut peer = script.accept().await;
+    let stream = peer.headers().await;
+    peer.send_all(reply(stream)).await;
+    assert_eq!(call.await.unwrap().unwrap(), A);
+    // All that a call could wait for is there.
+    let result = script.call_with(no_time()).await.unwrap();
     assert_eq!(
-        who_with(&channel, request).await.unwrap_err().code(),
-        Code::DeadlineExceeded
+        result.unwrap_err().to_string(),
+        "DEADLINE_EXCEEDED: the deadline passed before the stream was opened"
     );
-    assert_eq!(who(&channel).await.unwrap(), A);
-    let request = Request::new(message("x")).with_timeout(Duration::ZERO);
-    assert_eq!(
-        who_with(&channel, request).await.unwrap_err().code(),
-        Code::DeadlineExceeded
-    );
-    nothing_is_left(world, channel).await;
+    assert_eq!(started.elapsed(), Duration::ZERO);
+    let call = script.call();
+    let next = peer.headers().await;
+    assert_eq!(next, stream + 2, "no stream was opened in between");
+    peer.send_all(reply(next)).await;
+    assert_eq!(call.await.unwrap().unwrap(), A);
+    script.end([peer]).await;
 }

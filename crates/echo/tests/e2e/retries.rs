@@ -345,6 +345,33 @@ async fn a6_a_picker_without_a_connection_fails_attempts_that_the_policy_retries
     rig.end().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a6_an_attempt_of_a_call_that_waits_for_ready_waits_again_and_counts_once() {
+    let flaky = Flaky::down_before(2);
+    let mut rig = Rig::new(&flaky);
+    let calls = [true, false].map(|wait| {
+        let channel = rig.channel.clone();
+        let request = Request::new(message("x")).with_wait_for_ready(wait);
+        tokio::spawn(async move { who_with(&channel, request).await })
+    });
+    // Both have failed once when their server goes away.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(flaky.attempts(), 2);
+    rig.world.kill(A).await;
+    let [patient, hasty] = calls;
+    let status = hasty.await.unwrap().unwrap_err();
+    let expected = "max retries exhausted: failed after 4 attempts: connection error";
+    assert!(status.message().starts_with(expected), "{status}");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!patient.is_finished());
+    let server = Server::builder().add_service(EchoServer::new(flaky.clone()));
+    rig.world.start_with(A, server.build());
+    assert_eq!(patient.await.unwrap().unwrap(), A);
+    let previous: Vec<_> = flaky.seen().into_iter().map(|seen| seen.previous).collect();
+    assert_eq!(previous, [None, None, Some("1".to_owned())]);
+    rig.end().await;
+}
+
 async fn stream(channel: &Channel, texts: &[String]) -> Result<Vec<String>, Status> {
     let requests: Vec<_> = texts.iter().map(|text| message(text)).collect();
     stream_with(channel, Request::new(futures::stream::iter(requests))).await

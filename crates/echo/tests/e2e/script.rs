@@ -1,13 +1,13 @@
 //! A server that a test speaks for, frame by frame.
 
 use highball_channel::transport::{BoxIo, MemoryListener};
-use highball_channel::{Channel, Status};
-use highball_echo::EchoResponse;
+use highball_channel::{Channel, Request, Status};
+use highball_echo::{EchoRequest, EchoResponse};
 use highball_testkit::peer::{Frame, Peer};
 use prost::Message as _;
 use tokio::task::JoinHandle;
 
-use crate::world::{A, World, nothing_is_left, who};
+use crate::world::{A, World, message, nothing_is_left, who_with};
 
 /// A channel to a server that the test scripts.
 pub(crate) struct Script {
@@ -30,8 +30,15 @@ impl Script {
     }
 
     pub(crate) fn call(&self) -> JoinHandle<Result<String, Status>> {
+        self.call_with(Request::new(message("x")))
+    }
+
+    pub(crate) fn call_with(
+        &self,
+        request: Request<EchoRequest>,
+    ) -> JoinHandle<Result<String, Status>> {
         let channel = self.channel.clone();
-        tokio::spawn(async move { who(&channel).await })
+        tokio::spawn(async move { who_with(&channel, request).await })
     }
 
     pub(crate) async fn accept(&mut self) -> Peer<BoxIo> {

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use highball_channel::Code;
 use highball_channel::policy::{Outcome, Pick};
 use highball_channel::transport::BoxIo;
-use highball_echo::EchoClient;
+use highball_channel::{Code, Request};
+use highball_echo::{EchoClient, EchoRequest};
 use highball_testkit::peer::{Frame, Peer};
 
 use crate::hooked::{TURN, hook, hooked_with, unhook};
@@ -14,6 +14,10 @@ use crate::world::{A, World, message, nothing_is_left, settle, who};
 
 const REFUSED_STREAM: u32 = 7;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
+
+fn waiting(wait: bool) -> Request<EchoRequest> {
+    Request::new(message("x")).with_wait_for_ready(wait)
+}
 
 fn refused(stream: u32) -> Frame {
     Frame::Reset {
@@ -24,29 +28,58 @@ fn refused(stream: u32) -> Frame {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_stream_is_tried_again_once() {
-    let mut script = Script::new();
-    let call = script.call();
-    let mut peer = script.accept().await;
-    let first = peer.headers().await;
-    peer.send(refused(first)).await;
-    let second = peer.headers().await;
-    assert_ne!(first, second);
-    peer.send_all(reply(second)).await;
-    assert_eq!(call.await.unwrap().unwrap(), A);
-    script.end([peer]).await;
+    for wait in [false, true] {
+        let mut script = Script::new();
+        let call = script.call_with(waiting(wait));
+        let mut peer = script.accept().await;
+        let first = peer.headers().await;
+        peer.send(refused(first)).await;
+        let second = peer.headers().await;
+        assert_ne!(first, second);
+        peer.send_all(reply(second)).await;
+        assert_eq!(call.await.unwrap().unwrap(), A);
+        script.end([peer]).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_refused_twice_fails_its_call() {
-    let mut script = Script::new();
-    let call = script.call();
-    let mut peer = script.accept().await;
-    for _ in 0..2 {
-        let stream = peer.headers().await;
-        peer.send(refused(stream)).await;
+    for wait in [false, true] {
+        let mut script = Script::new();
+        let call = script.call_with(waiting(wait));
+        let mut peer = script.accept().await;
+        for _ in 0..2 {
+            let stream = peer.headers().await;
+            peer.send(refused(stream)).await;
+        }
+        assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
+        script.end([peer]).await;
     }
-    assert_eq!(call.await.unwrap().unwrap_err().code(), Code::Unavailable);
-    script.end([peer]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transparent_retry_waits_for_a_connection_if_its_call_does() {
+    let mut script = Script::new();
+    let patient = script.call_with(waiting(true));
+    let hasty = script.call_with(waiting(false));
+    let mut old = script.accept().await;
+    for _ in 0..2 {
+        old.headers().await;
+    }
+    // Nobody is there to go to.
+    script.listener = script.world.network.listen("elsewhere:1");
+    old.send(Frame::goaway(0, 0, "restarting")).await;
+    let status = hasty.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().contains("connection refused"), "{status}");
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    assert!(!patient.is_finished());
+    script.listener = script.world.network.listen(A);
+    let mut new = script.accept().await;
+    let stream = new.headers().await;
+    new.send_all(reply(stream)).await;
+    assert_eq!(patient.await.unwrap().unwrap(), A);
+    script.end([old, new]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +144,7 @@ async fn what_was_streamed_before_the_refusal_is_sent_again() {
     let mut script = Script::new();
     let echo = EchoClient::new(script.channel.clone());
     let (say, requests) = futures::channel::mpsc::unbounded();
-    let request = highball_channel::Request::new(requests);
+    let request = Request::new(requests);
     let open = tokio::spawn(async move { echo.bidirectional_streaming_echo(request).await });
     let mut peer = script.accept().await;
     let first = peer.headers().await;
@@ -236,7 +269,7 @@ async fn a_stream_that_waits_to_be_made_again_can_be_closed_and_used_after_that(
     // A stream with the only slot, and a call in line for it.
     let echo = EchoClient::new(script.channel.clone());
     let (say, requests) = futures::channel::mpsc::unbounded();
-    let opening = echo.bidirectional_streaming_echo(highball_channel::Request::new(requests));
+    let opening = echo.bidirectional_streaming_echo(Request::new(requests));
     let mut replies = opening.await.unwrap();
     let stream = peer.headers().await;
     let in_line = script.call();

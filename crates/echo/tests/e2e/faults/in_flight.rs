@@ -92,6 +92,22 @@ async fn f33_rst_cancel() {
     .await;
     let status = call.await.unwrap().unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
+
+    // The reset is what an application finds that reads after both.
+    let echo = EchoClient::new(script.channel.clone());
+    let request = Request::new(message("x")).with_timeout(Duration::from_secs(1));
+    let mut replies = echo.server_streaming_echo(request).await.unwrap();
+    let stream = peer.headers().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let code = CANCEL;
+    peer.send(Frame::Reset { stream, code }).await;
+    settle().await;
+    assert_eq!(
+        replies.message().await.unwrap_err().to_string(),
+        "DEADLINE_EXCEEDED: context deadline exceeded while waiting for the response: the server \
+         reset the stream"
+    );
+    drop((replies, echo));
     script.end([peer]).await;
 }
 

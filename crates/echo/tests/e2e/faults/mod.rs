@@ -1,6 +1,6 @@
 //! Named faults, each with what an application may see of it and no more. Faults 1 to 13 are of resolvers and
-//! configs, 68 to 78 of policies and misuse: see `control_plane.rs`, `bad_config.rs`, `hostile.rs` and
-//! `idleness.rs`.
+//! configs, 68 to 78 of policies and misuse: see `control_plane.rs`, `bad_config.rs`, `hostile.rs`, `idleness.rs`
+//! and, for 77, deadline-while-queued and others, `deadlines.rs`.
 //!
 //! | fault | test |
 //! |---|---|

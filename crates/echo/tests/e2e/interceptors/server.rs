@@ -337,3 +337,33 @@ async fn a_message_that_cannot_be_decoded_ends_its_call_before_interceptors_see_
     assert_eq!(events.take()[1..], [""; 0]);
     nothing_is_left(world, channel).await;
 }
+
+/// Reads a request and hands on what is left of it: nothing.
+struct Thief;
+
+impl ServerInterceptor for Thief {
+    async fn streaming(
+        &self,
+        request: Request<MessageStream>,
+        next: Next<'_, MessageStream>,
+    ) -> Result<Response<MessageStream>, Status> {
+        let (messages, head) = request.split();
+        let taken = messages.try_collect::<Vec<_>>().await?;
+        assert_eq!(taken.len(), 1);
+        next.run(head.map(|()| stream::empty().boxed())).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_that_keeps_the_only_request_to_itself_is_to_blame() {
+    let (world, channel) = server_with(EchoWithAddress::new(A), vec![Thief]);
+    let echo = EchoClient::new(channel.clone());
+    let mut replies = echo.server_streaming_echo(message("x")).await.unwrap();
+    assert_eq!(
+        replies.message().await.unwrap_err().to_string(),
+        "INTERNAL: an interceptor failed: it took the request's only message away"
+    );
+    assert_eq!(who(&channel).await.unwrap(), A, "others go on");
+    drop(replies);
+    nothing_is_left(world, channel).await;
+}
