@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
@@ -82,8 +83,9 @@ pub async fn connect(
         facts: Arc::clone(handle.facts()),
         loss: Arc::clone(&loss),
     }));
-    watch_goaway(&shared, &options.complaints);
-    let vigil = keepalive::vigil(options);
+    let time = keepalive::time(options);
+    watch_goaway(&shared, time, &options.complaints);
+    let vigil = keepalive::vigil(options, time);
     tokio::spawn(
         ConnectionTask::new(h2, handle, Arc::clone(&shared), vigil, options.windows).run(),
     );
@@ -167,8 +169,9 @@ fn not_http2(facts: &Facts, error: Option<h2::Error>) -> io::Error {
     }
 }
 
-/// The server's GOAWAY goes to the owner before h2 turns new streams away.
-fn watch_goaway(shared: &Arc<Shared>, complaints: &Complaints) {
+/// The server's GOAWAY goes to the owner before h2 turns new streams away. `time` is what the connection keeps
+/// to between two PINGs.
+fn watch_goaway(shared: &Arc<Shared>, time: Option<Duration>, complaints: &Complaints) {
     let told = Arc::downgrade(shared);
     let complaints = complaints.shared();
     shared.facts.on_goaway(move |goaway| {
@@ -179,8 +182,8 @@ fn watch_goaway(shared: &Arc<Shared>, complaints: &Complaints) {
         };
         let (address, last_stream) = (&shared.address, goaway.last_stream);
         if goaway.code == Reason::ENHANCE_YOUR_CALM {
-            if goaway.debug[..] == *b"too_many_pings" {
-                complaints.add();
+            if let (b"too_many_pings", Some(time)) = (&goaway.debug[..], time) {
+                complaints.add(time);
             }
             // The server finds fault with this client: somebody should look at its settings.
             tracing::warn!(target: "transport", %address, last_stream, reason = %lost, "goaway received");

@@ -5,10 +5,11 @@ use std::time::Duration;
 use highball_core::Code;
 use highball_testkit::peer::{Frame, Peer};
 use highball_transport::BoxIo;
-use highball_transport::client::{ClientOptions, Closed, Keepalive, Lost};
+use highball_transport::client::{ClientOptions, Closed, Ended, Keepalive, Lost};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::rig::{Rig, response};
+use crate::rig::{GRPC, Rig, message, response, settle};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -97,6 +98,71 @@ async fn without_keepalive_nobody_is_asked() {
     assert_eq!(pings(&day), 0);
 }
 
+/// A response of half a window: reason enough to measure the path.
+async fn pour(rig: &mut Rig, stream: u32) {
+    for _ in 0..8 {
+        let data = message(&[7; 16 * 1024 - 5]);
+        rig.peer.send(Frame::data(stream, data, false)).await;
+        settle().await;
+    }
+}
+
+/// A call whose response has begun, and is read.
+async fn reading(rig: &mut Rig) -> (u32, JoinHandle<Ended>) {
+    let (stream, mut recv) = rig.request().await;
+    rig.peer.send(Frame::headers(stream, &GRPC, false)).await;
+    let reading = tokio::spawn(async move {
+        loop {
+            if let Err(ended) = recv.message().await {
+                return ended;
+            }
+        }
+    });
+    (stream, reading)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_that_measures_the_path_is_keepalives_too_while_it_is_on_its_way() {
+    let start = Instant::now();
+    let mut rig = Rig::with(&[], every(10, false)).await;
+    let (stream, reading) = reading(&mut rig).await;
+    pour(&mut rig, stream).await;
+    let is_ping = |frame: &Frame| matches!(frame, Frame::Ping { ack: false, .. });
+    rig.peer.until(is_ping).await;
+    assert_eq!(start.elapsed().as_secs(), 0, "it measures the path");
+    // Keepalive is due at 10 s, with this one unanswered.
+    let ended = reading.await.unwrap();
+    assert_eq!(start.elapsed().as_secs(), 30, "the time and the timeout");
+    assert!(
+        ended.status.message().contains("keepalive ping"),
+        "{ended:?}"
+    );
+    let more = rig.peer.rest().await;
+    assert_eq!(pings(&more), 0, "one at a time: {more:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_path_is_measured_when_keepalives_ping_is_answered_and_not_by_it() {
+    let mut rig = Rig::with(&[], every(10, false)).await;
+    let (stream, _reading) = reading(&mut rig).await;
+    let is_ping = |frame: &Frame| matches!(frame, Frame::Ping { ack: false, .. });
+    let Frame::Ping { payload, .. } = rig.peer.until(is_ping).await else {
+        unreachable!("it is a PING");
+    };
+    // There is reason to measure, and no room for a PING.
+    pour(&mut rig, stream).await;
+    let frames = rig.peer.within(SECOND).await;
+    assert_eq!(pings(&frames), 0, "one at a time: {frames:?}");
+    let ack = true;
+    rig.peer.send(Frame::Ping { ack, payload }).await;
+    let start = Instant::now();
+    assert_eq!(pong(&mut rig.peer, start).await, 0, "now it is measured");
+    let is_settings = |frame: &Frame| matches!(frame, Frame::Settings(_));
+    let frames = rig.peer.within(SECOND).await;
+    assert!(!frames.iter().any(is_settings), "a quiet path: {frames:?}");
+    assert_eq!(pong(&mut rig.peer, start).await, 10, "keepalive goes on");
+}
+
 #[tokio::test(start_paused = true)]
 async fn too_many_pings_doubles_the_time_of_the_connections_to_come() {
     let options = every(10, true);
@@ -112,4 +178,20 @@ async fn too_many_pings_doubles_the_time_of_the_connections_to_come() {
         rig.peer.send(Frame::goaway(0, 11, complaint)).await;
         assert_eq!(rig.end.lost().await.label(), "GOAWAY ENHANCE_YOUR_CALM");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_are_complained_of_at_once_double_the_time_once() {
+    let options = every(10, true);
+    let mut servers = Vec::new();
+    for _ in 0..5 {
+        servers.push(Rig::with(&[], &options).await);
+    }
+    for rig in &mut servers {
+        rig.peer.send(Frame::goaway(0, 11, "too_many_pings")).await;
+        rig.end.lost().await;
+    }
+    let mut rig = Rig::with(&[], &options).await;
+    let start = Instant::now();
+    assert_eq!(pong(&mut rig.peer, start).await, 20);
 }
