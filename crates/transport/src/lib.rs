@@ -38,7 +38,7 @@
 //! | HPACK table | 4 KiB | 4 KiB | |
 //! | data queued in h2, a stream | 128 KiB | 128 KiB | a large message leaves whole |
 //! | h2's budget for small DATA frames | 128 MiB | 32 MiB | its default closes healthy connections; half used up by cancelled calls, they drain |
-//! | streams that h2 itself resets | unlimited | 10,000 a connection | its default counts a whole life |
+//! | streams that h2 itself resets | unlimited | 10,000; half used up, they drain | its default is 1,024 for life |
 //! | reset streams remembered | 1,000, 10 s | 1,000, 10 s | late frames are ignored |
 //! | keepalive: PING after, closed after | off *; 10 s at least, 20 s | 2 h, 20 s * | gRFC A8 |
 //! | PINGs of the peer apart | – | 5 min; 2 h without streams * | gRFC A8: three strikes end the connection |

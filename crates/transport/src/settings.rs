@@ -73,8 +73,33 @@ pub(crate) const SERVER_DATA_FRAME_BUDGET: usize = 32 * 1024 * 1024;
 /// it makes them is no attacker.
 pub(crate) const SERVER_RESETS_WAITING: usize = 4_096;
 
-/// How many streams a server resets for the client's errors in the life of a connection.
+/// How many streams h2 resets at a server for the client's errors before it closes the connection: their memory
+/// is not given back before the client has read of it. When half of them are used up, the connection is drained.
 pub(crate) const SERVER_LOCAL_ERROR_RESETS: usize = 10_000;
 
 /// Stream ids are used up to here; then the connection drains (75 % of 2^31).
 pub(crate) const LAST_STREAM_ID: u32 = 1_610_612_735;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_documentation() {
+        assert_eq!(LAST_STREAM_ID, 1_610_612_735, "grpc-go's MaxStreamID");
+        assert_eq!(SERVER_LOCAL_ERROR_RESETS, 10_000);
+        assert_eq!(
+            (RESET_STREAMS_KEPT, RESET_STREAMS_KEPT_FOR.as_secs()),
+            (1_000, 10)
+        );
+        assert_eq!(MAX_SEND_BUFFER, 131_072);
+        assert_eq!(
+            (MAX_HEADER_LIST_SIZE, h2_header_list_limit(16_384)),
+            (16_384, 65_536)
+        );
+        assert_eq!(
+            (STREAMS_BEFORE_SETTINGS, SERVER_MAX_CONCURRENT_STREAMS),
+            (100, 100)
+        );
+    }
+}

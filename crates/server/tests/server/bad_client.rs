@@ -21,7 +21,7 @@
 //! | graceful_shutdown | `stopping.rs` |
 //! | streams_not_seen | a client's case: e2e `transparent_retries.rs` |
 //! | stream_leak_with_queued_flow_control_update | [`stream_leak_with_queued_flow_control_update`] |
-//! | MadeYouReset (CVE-2025-8671) | [`made_you_reset_starts_no_more_handlers_than_the_quota`] |
+//! | MadeYouReset (CVE-2025-8671) | [`made_you_reset_starts_no_more_handlers_than_the_quota`], [`made_you_reset_is_the_end_of_its_connection`] |
 //!
 //! RFC 9113 has narrower codes for some of what h2 calls a PROTOCOL_ERROR.
 
@@ -560,24 +560,25 @@ async fn stream_leak_with_queued_flow_control_update() {
     world.end().await;
 }
 
+/// A call that its server must reset: its window is beyond all bounds.
+fn provoking(stream: u32, method: &str) -> Vec<u8> {
+    let most = ((1_u32 << 31) - 1).to_be_bytes();
+    let mut frames = raw::frame(HEADERS, END_HEADERS, stream, &raw::call(method));
+    let message = framed(&"hi".to_owned());
+    frames.extend(raw::frame(DATA, END_STREAM, stream, &message));
+    frames.extend(raw::frame(WINDOW_UPDATE, 0, stream, &most));
+    frames
+}
+
 #[tokio::test(start_paused = true)]
 async fn made_you_reset_starts_no_more_handlers_than_the_quota() {
     let world = World::new();
     let mut peer = world.raw().await;
-    let most = ((1_u32 << 31) - 1).to_be_bytes();
     let mut stream = 1;
     for _ in 0..300 {
         let mut burst = Vec::new();
         for _ in 0..16 {
-            burst.extend(raw::frame(
-                HEADERS,
-                END_HEADERS,
-                stream,
-                &raw::call("RunOn"),
-            ));
-            let message = framed(&"hi".to_owned());
-            burst.extend(raw::frame(DATA, END_STREAM, stream, &message));
-            burst.extend(raw::frame(WINDOW_UPDATE, 0, stream, &most));
+            burst.extend(provoking(stream, "RunOn"));
             stream += 2;
         }
         if peer.io.write_all(&burst).await.is_err() {
@@ -589,6 +590,72 @@ async fn made_you_reset_starts_no_more_handlers_than_the_quota() {
     drop(peer);
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(world.seen.running(), 0);
+    world.end().await;
+}
+
+/// Has streams reset, fifty at a time; what the server says beside that, and whether the connection is still there.
+async fn provoke(
+    peer: &mut raw::Peer,
+    numbers: std::ops::Range<u32>,
+) -> (Vec<(u32, Vec<u8>)>, bool) {
+    let mut said = Vec::new();
+    let streams: Vec<_> = numbers.map(|number| 3 + 2 * number).collect();
+    for some in streams.chunks(50) {
+        let burst = some.iter().flat_map(|stream| provoking(*stream, "Hang"));
+        let _ = peer.io.write_all(&burst.collect::<Vec<_>>()).await;
+        let mut resets = 0;
+        while resets < some.len() {
+            match peer.next().await {
+                Some(frame) if frame.kind == GOAWAY => {
+                    said.push((frame.code(), frame.payload[8..].to_vec()));
+                }
+                Some(frame) if frame.kind == RST_STREAM => resets += 1,
+                Some(_) => {}
+                None => return (said, false),
+            }
+        }
+    }
+    (said, true)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_had_many_streams_reset_is_drained_and_its_calls_end_well() {
+    let world = World::new();
+    let mut peer = world.raw().await;
+    peer.frame(HEADERS, END_HEADERS, 1, &raw::call("Chat"))
+        .await;
+    let (said, is_open) = provoke(&mut peer, 0..5_000).await;
+    assert_eq!((said, is_open), (vec![], true));
+    let (mut said, is_open) = provoke(&mut peer, 5_000..5_001).await;
+    assert!(is_open);
+    while said.is_empty() {
+        let frame = peer.next().await.expect("the connection goes on");
+        assert_eq!(frame.kind, GOAWAY, "{frame:?}");
+        said.push((frame.code(), frame.payload[8..].to_vec()));
+    }
+    assert_eq!(said[0], (0, b"worn".to_vec()));
+    let message = framed(&"well".to_owned());
+    peer.frame(DATA, END_STREAM, 1, &message).await;
+    let mut frames = Vec::new();
+    while let Some(frame) = peer.next().await {
+        frames.push((frame.kind, frame.stream));
+    }
+    frames.retain(|(kind, _)| *kind != GOAWAY);
+    assert_eq!(frames.last(), Some(&(HEADERS, 1)), "{frames:?}");
+    drop(peer);
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_you_reset_is_the_end_of_its_connection() {
+    let world = World::new();
+    let mut peer = world.raw().await;
+    let (said, is_open) = provoke(&mut peer, 0..20_000).await;
+    assert!(!is_open);
+    let calm = (11, b"too_many_internal_resets".to_vec());
+    assert_eq!(said.last(), Some(&calm), "{said:?}");
+    assert!(world.seen.started() <= 10_000, "{}", world.seen.started());
+    drop(peer);
     world.end().await;
 }
 

@@ -44,7 +44,10 @@ impl Ended {
     pub(super) fn by(error: &h2::Error, id: u32, opened: bool, shared: &Shared) -> Self {
         match error.reason() {
             Some(reason) if error.is_reset() && error.is_remote() => Self::reset(reason),
-            Some(reason) if error.is_reset() => Self::with(local_reset(reason, opened)),
+            Some(reason) if error.is_reset() => {
+                let is_long = shared.facts.long_block(id).is_some();
+                Self::with(local_reset(reason, opened, is_long))
+            }
             _ if error.is_go_away() && error.is_remote() => Self {
                 status: Status::unavailable(
                     "the stream is rejected because server is draining the connection",
@@ -77,22 +80,42 @@ fn sent(id: u32, shared: &Shared) -> Option<Processed> {
     (id > shared.facts.headers_sent()).then_some(Processed::NothingSent)
 }
 
-/// h2 itself reset the stream, for what the server sent on it. It says little of why.
-fn local_reset(reason: Reason, opened: bool) -> Status {
+/// h2 itself reset the stream, for what the server sent on it. It says little of why; `is_long` says that the
+/// newest headers were of some length.
+fn local_reset(reason: Reason, opened: bool, is_long: bool) -> Status {
     Status::internal(match (reason, opened) {
         (Reason::PROTOCOL_ERROR, true) => {
             "received invalid frame: PROTOCOL_ERROR: a HEADERS frame \
              cannot appear in the middle of a stream, nor may content-length be wrong"
                 .to_owned()
         }
-        (Reason::PROTOCOL_ERROR, false) => {
+        (Reason::PROTOCOL_ERROR, false) if is_long => {
             "received invalid headers: PROTOCOL_ERROR: peer header list \
              size exceeded limit by far, or the headers are malformed"
                 .to_owned()
         }
-        (Reason::FLOW_CONTROL_ERROR, _) => "received data exceeding the stream's window".to_owned(),
+        (Reason::PROTOCOL_ERROR, false) => {
+            "received invalid headers: PROTOCOL_ERROR: malformed, as without \
+             :status, informational with END_STREAM, or with fields that HTTP/2 forbids"
+                .to_owned()
+        }
+        (Reason::FLOW_CONTROL_ERROR, _) => {
+            "flow control violated: received data exceeding the stream's \
+             window, or window updates beyond all bounds"
+                .to_owned()
+        }
         _ => format!("received invalid frame: {}", reason_name(reason)),
     })
+}
+
+/// Why h2 ended the connection, in RFC 9113's word for it. Of its own limits it says more than that.
+pub(super) fn fault(error: &h2::Error) -> String {
+    match error.reason() {
+        Some(reason) if error.is_library() && reason != Reason::ENHANCE_YOUR_CALM => {
+            format!("the server broke HTTP/2: {}", reason_name(reason))
+        }
+        _ => error.to_string(),
+    }
 }
 
 impl Shared {
@@ -109,7 +132,7 @@ impl Shared {
         let cause = match self.closed() {
             Some(closed) => closed.to_string(),
             None if self.facts.has_ended() => task::closed_by(self).to_string(),
-            None => error.to_string(),
+            None => fault(error),
         };
         let address = &self.address;
         match self.facts.goaway() {

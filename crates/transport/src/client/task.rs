@@ -21,6 +21,7 @@ use h2::client;
 use highball_core::Status;
 use tokio::time::Sleep;
 
+use super::failure::fault;
 use super::shared::Shared;
 use super::{Closed, Lost};
 use crate::bell::Bell;
@@ -177,7 +178,7 @@ impl ConnectionTask {
     fn closed(&self, error: Option<h2::Error>) -> Closed {
         match error {
             _ if self.shared.facts.has_ended() => closed_by(&self.shared),
-            Some(error) if !error.is_remote() => Closed::Protocol(error.to_string()),
+            Some(error) if !error.is_remote() => Closed::Protocol(fault(&error)),
             _ => self.drained(),
         }
     }

@@ -229,8 +229,8 @@ impl Facts {
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// Whether data that came for streams which were reset here has used up half of what h2 allows: the
-    /// connection had better be replaced.
+    /// Whether data that came for streams which were reset here, or the resets that a client provoked, have used
+    /// up half of what h2 allows: the connection had better be replaced.
     pub(crate) fn is_worn(&self) -> bool {
         self.is_worn.load(Ordering::Relaxed)
     }

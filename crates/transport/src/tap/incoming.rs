@@ -15,7 +15,8 @@ use super::flood::FloodGuard;
 use super::late::LateData;
 use super::lull::Lull;
 use super::outgoing::Watch;
-use super::scanner::{FrameHead, FrameScanner, Seen, kind};
+use super::provoked::ProvokedResets;
+use super::scanner::{FrameHead, FrameScanner, Seen, Settings, kind};
 use super::{Role, TapError};
 use crate::connect::BoxIo;
 
@@ -60,6 +61,7 @@ pub(super) struct Incoming {
     block: usize,
     floods: FloodGuard,
     late: LateData,
+    provoked: ProvokedResets,
 }
 
 impl Incoming {
@@ -80,6 +82,7 @@ impl Incoming {
             block: 0,
             floods: FloodGuard::new(role),
             late: LateData::new(role),
+            provoked: ProvokedResets::new(role),
         }
     }
 
@@ -89,6 +92,7 @@ impl Incoming {
             facts,
             floods: &mut self.floods,
             late: &mut self.late,
+            provoked: &mut self.provoked,
         }
     }
 
@@ -227,24 +231,28 @@ impl Incoming {
                     kind::HEADERS | kind::CONTINUATION => self.header_block(head, facts),
                     _ => {}
                 }
-                self.floods.frame_in(head).map_err(|text| Violation {
-                    code: Reason::ENHANCE_YOUR_CALM,
-                    text: text.to_owned(),
-                    in_preface: false,
-                })
+                self.floods.frame_in(head).map_err(flood)
             }
             Seen::Settings(settings) => {
+                self.judge(settings)?;
                 facts.record_settings(settings);
                 Ok(())
             }
-            Seen::WindowUpdate(_) => Ok(()),
+            Seen::WindowUpdate(_) | Seen::Reset(_) => Ok(()),
             // A client's GOAWAY speaks of streams that the server pushes: there are none.
             Seen::GoAway(_) if self.role == Role::Server => Ok(()),
-            Seen::GoAway(goaway) => facts.record_goaway(goaway).map_err(|text| Violation {
-                code: Reason::PROTOCOL_ERROR,
-                text,
-                in_preface: false,
-            }),
+            Seen::GoAway(goaway) => facts.record_goaway(goaway).map_err(broken),
+        }
+    }
+
+    /// What h2 does not: a server may not say that it pushes (RFC 9113, section 6.5.2).
+    fn judge(&self, settings: Settings) -> Result<(), Violation> {
+        match (self.role, settings.enable_push) {
+            (Role::Server, _) | (Role::Client, None | Some(0)) => Ok(()),
+            (Role::Client, Some(_)) => {
+                let text = "the server broke HTTP/2: it enables push";
+                Err(broken(text.to_owned()))
+            }
         }
     }
 
@@ -267,7 +275,7 @@ impl Incoming {
         let is_settings = head.kind == kind::SETTINGS && !head.is_ack() && head.stream == 0;
         if is_settings {
             if head.length == 0 {
-                facts.record_settings(super::scanner::Settings::default());
+                facts.record_settings(Settings::default());
             }
             return Ok(());
         }
@@ -291,8 +299,23 @@ impl Incoming {
 
 fn not_http2(text: String) -> Violation {
     Violation {
+        in_preface: true,
+        ..broken(text)
+    }
+}
+
+fn broken(text: String) -> Violation {
+    Violation {
         code: Reason::PROTOCOL_ERROR,
         text,
-        in_preface: true,
+        in_preface: false,
+    }
+}
+
+fn flood(text: &str) -> Violation {
+    Violation {
+        code: Reason::ENHANCE_YOUR_CALM,
+        text: text.to_owned(),
+        in_preface: false,
     }
 }

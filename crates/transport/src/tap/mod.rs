@@ -19,6 +19,7 @@ mod incoming;
 mod late;
 mod lull;
 mod outgoing;
+mod provoked;
 mod scanner;
 
 use std::fmt;

@@ -14,6 +14,7 @@ use super::facts::{Facts, WireEnd};
 use super::flood::FloodGuard;
 use super::late::LateData;
 use super::lull::Lull;
+use super::provoked::ProvokedResets;
 use super::scanner::{FrameScanner, Seen, kind};
 use crate::connect::BoxIo;
 
@@ -188,6 +189,7 @@ pub(super) struct Watch<'a> {
     pub(super) facts: &'a Facts,
     pub(super) floods: &'a mut FloodGuard,
     pub(super) late: &'a mut LateData,
+    pub(super) provoked: &'a mut ProvokedResets,
 }
 
 impl Watch<'_> {
@@ -197,6 +199,12 @@ impl Watch<'_> {
                 Seen::Head(head) => head,
                 Seen::WindowUpdate(increment) => {
                     self.facts.record_window(increment);
+                    continue;
+                }
+                Seen::Reset(code) => {
+                    if self.provoked.reset_out(code) {
+                        self.facts.record_worn();
+                    }
                     continue;
                 }
                 Seen::Settings(_) | Seen::GoAway(_) => continue,

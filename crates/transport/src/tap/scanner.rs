@@ -1,8 +1,8 @@
 //! Finds the frames in one direction of a connection, however the bytes are cut.
 //!
 //! ```text
-//!   Preface(n) ──► Head ──► Payload ──► Head ──► …      SETTINGS, GOAWAY, connection's WINDOW_UPDATE: kept
-//!   24 bytes       9 bytes  `length`                    all others: payload passed over
+//!   Preface(n) ──► Head ──► Payload ──► Head ──► …      SETTINGS, GOAWAY, RST_STREAM and the connection's
+//!   24 bytes       9 bytes  `length`                    WINDOW_UPDATE: kept; all others: payload passed over
 //! ```
 
 use bytes::Bytes;
@@ -65,7 +65,7 @@ impl FrameHead {
     fn has_news(self) -> bool {
         match self.kind {
             kind::SETTINGS => !self.is_ack(),
-            kind::GOAWAY => true,
+            kind::GOAWAY | kind::RST_STREAM => true,
             kind::WINDOW_UPDATE => self.stream == 0,
             _ => false,
         }
@@ -95,6 +95,7 @@ impl FrameHead {
 /// The settings of a peer that matter here; `None` where its SETTINGS said nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Settings {
+    pub(super) enable_push: Option<u32>,
     pub(super) max_concurrent_streams: Option<u32>,
     pub(super) initial_window_size: Option<u32>,
     pub(super) max_header_list_size: Option<u32>,
@@ -107,6 +108,7 @@ impl Settings {
         for entry in payload.chunks_exact(6) {
             let value = u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]);
             match u16::from_be_bytes([entry[0], entry[1]]) {
+                2 => settings.enable_push = Some(value),
                 3 => settings.max_concurrent_streams = Some(value),
                 4 => settings.initial_window_size = Some(value),
                 6 => settings.max_header_list_size = Some(value),
@@ -150,6 +152,8 @@ pub(super) enum Seen {
     GoAway(GoAway),
     /// A WINDOW_UPDATE of the connection; follows its head.
     WindowUpdate(u32),
+    /// The code of a RST_STREAM; follows its head.
+    Reset(Reason),
 }
 
 /// One direction's frames. Total: any bytes in any pieces give the same result, and never a panic.
@@ -318,6 +322,10 @@ fn complete(head: FrameHead, payload: &[u8]) -> Option<Seen> {
             let increment = u32::from_be_bytes(*payload.first_chunk()?);
             Some(Seen::WindowUpdate(increment & 0x7fff_ffff))
         }
+        kind::RST_STREAM => {
+            let code = u32::from_be_bytes(*payload.first_chunk()?);
+            Some(Seen::Reset(Reason::from(code)))
+        }
         _ => GoAway::parse(payload).map(Seen::GoAway),
     }
 }
@@ -364,6 +372,7 @@ mod tests {
         assert_eq!(
             seen[1],
             Seen::Settings(Settings {
+                enable_push: None,
                 max_concurrent_streams: Some(9),
                 initial_window_size: Some(0x1_0000),
                 max_header_list_size: Some(0x4000),

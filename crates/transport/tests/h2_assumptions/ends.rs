@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::Reason;
 use highball_testkit::peer::{Frame, Peer};
 
-use crate::rig::{Client, answer, count, settle};
+use crate::rig::{Client, answer, count, pipe, settle};
 
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 
@@ -16,7 +16,7 @@ fn is_headers(frame: &Frame) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn e7_the_handshake_is_done_though_the_server_has_said_nothing() {
-    let (near, far) = tokio::io::duplex(1 << 16);
+    let (near, far) = pipe();
     let (send, connection) = h2::client::handshake(near).await.unwrap();
     tokio::spawn(connection);
     assert_eq!(send.current_max_send_streams(), usize::MAX);

@@ -1,6 +1,7 @@
 //! Header lists: too large, too many.
 
 use bytes::Bytes;
+use h2::Reason;
 use highball_testkit::peer::{Frame, header_block};
 
 use crate::rig::{Client, settle};
@@ -37,6 +38,39 @@ async fn e6_trailers_over_the_limit_come_as_good_ones_that_lack_what_did_not_fit
         assert!(trailers.len() < 21, "{} fields", trailers.len());
         client.ready().await.unwrap();
     }
+}
+
+/// How a call ends that is answered with these headers, and whether the connection is still there.
+async fn answered_with(fields: &[(&str, &str)], end: bool) -> (h2::Error, bool) {
+    let mut client = Client::new(&[]).await;
+    let (response, _send) = client.request();
+    let stream = client.peer.headers().await;
+    client.peer.send(Frame::headers(stream, fields, end)).await;
+    let error = response.await.unwrap_err();
+    settle().await;
+    (error, !client.connection.is_finished())
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_a_response_without_one_is_a_reset_and_one_that_is_no_number_ends_the_connection() {
+    for (fields, end) in [
+        (&[("k", "v")][..], false),
+        (&[("k", "v")], true),
+        (&[(":status", "103")], true),
+    ] {
+        let (error, is_open) = answered_with(fields, end).await;
+        assert!(
+            error.is_reset() && error.is_library() && is_open,
+            "{fields:?}: {error}"
+        );
+        assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR));
+    }
+    let (error, is_open) = answered_with(&[(":status", "abc")], false).await;
+    assert!(
+        error.is_go_away() && error.is_library() && !is_open,
+        "{error}"
+    );
+    assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR));
 }
 
 #[tokio::test(start_paused = true)]

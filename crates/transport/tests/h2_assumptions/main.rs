@@ -7,8 +7,8 @@
 //! |---|---|---|
 //! | E1 | 139 small messages that nobody has read close the connection | sets the budget for small frames |
 //! | E3 | 100 empty DATA frames in a life close it | cannot help it |
-//! | E4 | 1,024 streams that h2 reset itself, in a life, close it | lifts the count; the tap counts a rate |
-//! | E5 | so do 1,024 refused streams, at a server | the same |
+//! | E4 | 1,024 streams that h2 reset itself, in a life, close it | lifts the count at a client, whose calls they are |
+//! | E5 | so do 1,024 refused streams, at a server | raises it; the tap counts them, and the connection is drained before |
 //! | E6 | trailers over the limit lose fields without a word | gives h2 four times the limit it enforces |
 //! | E7 | the handshake is done before the server has said anything | waits for SETTINGS |
 //! | E8 | streams over the peer's limit are queued, and opened after GOAWAY | has a gate of its own |
@@ -23,6 +23,7 @@
 //! | stuck | nothing is read while the answer to a PING or SETTINGS waits to be written | lets it be written |
 //! | rst | a reset of an unopened stream waits behind its data | sends data only with capacity in hand |
 //! | accept | accepting drives the connection; so does waiting for its end | waits, when the quota is used up |
+//! | status | a `:status` that is no number ends the connection, none at all only its stream | cannot help it |
 //! | list | the peer's MAX_HEADER_LIST_SIZE is not kept to | the tap reads it |
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -86,8 +86,9 @@ impl Server {
     }
 }
 
+/// Both ends of a connection. Says which h2 is at one of them.
 #[expect(clippy::print_stdout, reason = "a failure shows what it was seen on")]
-fn pipe() -> (DuplexStream, DuplexStream) {
+pub(crate) fn pipe() -> (DuplexStream, DuplexStream) {
     println!("h2 {}", version());
     tokio::io::duplex(PIPE)
 }

@@ -100,3 +100,19 @@ async fn headers_over_the_servers_limit_are_not_sent() {
     let frames = rig.peer.within(Duration::from_secs(1)).await;
     assert!(frames.iter().all(|frame| frame.stream() == 0), "{frames:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_without_time_left_is_not_sent() {
+    let mut rig = Rig::new(&[]).await;
+    let slot = rig.connection.slot().await.unwrap();
+    let mut head = head();
+    head.timeout = Some(Duration::ZERO);
+    let error = Status::from(rig.connection.open(slot, head).unwrap_err());
+    assert_eq!(
+        error.to_string(),
+        "DEADLINE_EXCEEDED: the deadline passed before the stream was opened"
+    );
+    assert_eq!(rig.connection.streams(), 0);
+    let frames = rig.peer.within(Duration::from_secs(1)).await;
+    assert!(frames.iter().all(|frame| frame.stream() == 0), "{frames:?}");
+}

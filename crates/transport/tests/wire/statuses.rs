@@ -1,6 +1,6 @@
 //! How a call ends, by what the server sends last: the response tables, row by row, over the wire.
 
-use crate::rig::{GRPC, OK, Rig, message, response, settle};
+use crate::rig::{GRPC, OK, Rig, is_reset, message, response, settle};
 use highball_core::Code;
 use highball_testkit::peer::Frame;
 use highball_transport::client::{ClientOptions, Processed};
@@ -89,6 +89,96 @@ async fn headers_end_a_call_row_by_row() {
         ),
     ])
     .await;
+}
+
+pub(crate) const MALFORMED: &str = "INTERNAL: received invalid headers: PROTOCOL_ERROR: malformed, as without \
+     :status, informational with END_STREAM, or with fields that HTTP/2 forbids";
+
+#[tokio::test(start_paused = true)]
+async fn malformed_headers_end_their_call_and_no_other() {
+    let content_type = GRPC[1];
+    for (row, fields, is_last) in [
+        ("6: no :status", &[content_type][..], false),
+        ("6: no :status, at the end", &[content_type, OK[0]], true),
+        (
+            "6: an interim response at the end",
+            &[(":status", "103")],
+            true,
+        ),
+        ("two :status", &[GRPC[0], GRPC[0], content_type], false),
+        (
+            "a pseudo-header behind a field",
+            &[content_type, GRPC[0]],
+            false,
+        ),
+        (
+            "a field of HTTP/1.1's connections",
+            &[GRPC[0], content_type, ("connection", "close")],
+            false,
+        ),
+    ] {
+        let mut rig = Rig::new(&[]).await;
+        let (stream, mut recv) = rig.request().await;
+        let (other, mut spared) = rig.request().await;
+        rig.peer.send(Frame::headers(stream, fields, is_last)).await;
+        let ended = recv.message().await.unwrap_err();
+        assert_eq!(ended.status.to_string(), MALFORMED, "{row}");
+        assert_eq!(ended.processed, Processed::MaybeProcessed, "{row}");
+        if !is_last {
+            let reset = rig.peer.until(is_reset).await;
+            assert_eq!(reset, Frame::Reset { stream, code: 1 }, "{row}");
+        }
+        rig.peer.send_all(response(other, b"spared")).await;
+        assert_eq!(spared.message().await.unwrap().unwrap(), "spared", "{row}");
+    }
+}
+
+/// The header block cannot be read on behind it, so what follows would mean something else.
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_no_number_ends_the_connection() {
+    let mut rig = Rig::new(&[]).await;
+    let (stream, mut recv) = rig.request().await;
+    let (_, mut other) = rig.request().await;
+    let fields = [(":status", "abc"), GRPC[1]];
+    rig.peer.send(Frame::headers(stream, &fields, false)).await;
+    for recv in [&mut recv, &mut other] {
+        let ended = recv.message().await.unwrap_err();
+        assert_eq!(
+            ended.status.to_string(),
+            "UNAVAILABLE: connection to server: the server broke HTTP/2: PROTOCOL_ERROR"
+        );
+        assert_eq!(ended.processed, Processed::MaybeProcessed);
+    }
+    let rest = rig.peer.rest().await;
+    assert!(
+        matches!(rest.last(), Some(Frame::GoAway { code: 1, .. })),
+        "{rest:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_body_that_is_not_grpc_1024_bytes_are_told() {
+    let html = [(":status", "502"), ("content-type", "text/html")];
+    for (pieces, told) in [
+        (vec![1023], 1023),
+        (vec![1025], 1024),
+        (vec![700, 700], 1024),
+    ] {
+        let mut frames = vec![Frame::headers(1, &html, false)];
+        frames.extend(
+            pieces
+                .iter()
+                .map(|size| Frame::data(1, vec![b'x'; *size], false)),
+        );
+        frames.push(Frame::data(1, "", true));
+        let (text, _) = status(&frames).await;
+        let expected = format!(
+            "UNAVAILABLE: unexpected HTTP status code received from server: 502 (Bad Gateway); \
+             transport: received unexpected content-type \"text/html\"\ndata: \"{}\"",
+            "x".repeat(told)
+        );
+        assert_eq!(text, expected, "{pieces:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

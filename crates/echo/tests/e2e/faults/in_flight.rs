@@ -263,35 +263,20 @@ async fn f48_what_http2_lets_pass_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn f48_data_after_end() {
-    let (mut script, mut old, stream, call) = begun().await;
-    old.send_all(reply(stream)).await;
+    const STREAM_CLOSED: u32 = 5;
+    let (script, mut peer, stream, call) = begun().await;
+    peer.send_all(reply(stream)).await;
     assert_eq!(call.await.unwrap().unwrap(), A);
-    old.send(Frame::data(stream, "more", true)).await;
-    settle().await;
+    peer.send(Frame::data(stream, "more", true)).await;
     // HTTP/2 lets a client take it for a fault of the stream or of the connection.
-    let next = script.call();
-    let mut new = None;
-    if old
-        .within(Duration::from_millis(1))
-        .await
-        .iter()
-        .any(|frame| matches!(frame, Frame::GoAway { .. }))
-    {
-        new = Some(script.accept().await);
-    }
-    let serving = new.as_mut().unwrap_or(&mut old);
-    let stream = serving
-        .log()
-        .iter()
-        .rev()
-        .find(|frame| matches!(frame, Frame::Headers { .. }));
-    let stream = match stream.map(Frame::stream) {
-        Some(3) => 3,
-        _ => serving.headers().await,
+    let is_reset = |frame: &Frame| matches!(frame, Frame::Reset { .. });
+    let reset = Frame::Reset {
+        stream,
+        code: STREAM_CLOSED,
     };
-    serving.send_all(reply(stream)).await;
-    assert_eq!(next.await.unwrap().unwrap(), A);
-    script.end(new.into_iter().chain([old])).await;
+    assert_eq!(peer.until(is_reset).await, reset);
+    goes_on(&script, &mut peer).await;
+    script.end([peer]).await;
 }
 
 #[tokio::test(start_paused = true)]

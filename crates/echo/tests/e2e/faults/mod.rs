@@ -26,11 +26,11 @@
 //! | 44 peer-zero-window | [`flow`] |
 //! | 45 unread-stream | `cancellation.rs`: a_stream_that_nobody_reads_holds_up_no_other_call |
 //! | 46 max-streams-lowered, 47 window-shrinks-negative | [`flow`] |
-//! | 48 data-before-headers and others | [`in_flight`] |
+//! | 48 data-before-headers and others | [`in_flight`], transport's `wire/bad_server.rs` |
 //! | 49 settings-flood, ping-flood, 1xx-flood | [`in_flight`], transport's `wire/limits.rs` |
 //! | 50 oversize-initial-metadata | [`in_flight`], transport's `wire/statuses.rs`, also of trailers |
 //! | 51 stream-id-exhaustion | [`flow`] |
-//! | 52 late-data-after-cancel | transport's `wire/flow.rs`: e4_e17_ten_thousand_cancelled_calls…, e17_before_late_data_ends… |
+//! | 52 late-data-after-cancel | transport's `wire/flow.rs`: e4_e17_a_hundred_thousand_late_frames…, e17_before_late_data_ends… |
 //! | 53 goaway-graceful-inflight, 58 goaway-then-close, 59 goaway-during-handshake | [`goaway`] |
 //! | 54 goaway-races-pick, 55 goaway-lower-last-id | [`goaway`], `transparent_retries.rs` |
 //! | 56 goaway-twice | [`goaway`], transport's `wire/goaway.rs` |
