@@ -141,18 +141,24 @@ mod tests {
     #[test]
     fn a6_the_calls_of_a_channel_share_a_limit_and_give_back_what_they_took() {
         let budget = Arc::default();
-        let large = message(DEFAULT_CALL_LIMIT);
+        let large = message(256 * 1024);
         let mut calls = Vec::new();
         loop {
             let mut replay = Replay::new(DEFAULT_CALL_LIMIT, &budget);
             if !replay.keep(&large) {
-                assert!(replay.keep(&message(UNCOUNTED as usize)), "small change");
+                assert!(replay.keep(&message(4 * 1024)), "small change");
                 break;
             }
             calls.push(replay);
         }
-        assert_eq!(calls.len(), CHANNEL_LIMIT / DEFAULT_CALL_LIMIT);
-        drop(calls);
-        assert_eq!(budget.left.load(Ordering::Relaxed), CHANNEL_LIMIT);
+        assert_eq!(
+            calls.len(),
+            64,
+            "16 MiB for a channel, 256 KiB for each call"
+        );
+        let mut more = calls.swap_remove(0);
+        assert!(!more.keep(&message(1)), "no more than that");
+        drop((calls, more));
+        assert_eq!(budget.left.load(Ordering::Relaxed), 16 * 1024 * 1024);
     }
 }

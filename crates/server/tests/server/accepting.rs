@@ -175,6 +175,21 @@ async fn too_many_unfinished_handshakes_are_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn by_default_a_thousand_handshakes_may_be_unfinished() {
+    let world = World::new();
+    let mut slow = Vec::new();
+    for _ in 0..1_000 {
+        slow.push(raw::Peer::silent(&world.network).await);
+    }
+    settle().await;
+    assert_eq!(world.network.open_connections(NAME), 1_000);
+    let mut one_more = raw::Peer::silent(&world.network).await;
+    assert_eq!(one_more.next().await, None);
+    drop((slow, one_more));
+    world.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_http2_is_closed_and_told_so_where_it_can_hear() {
     let world = World::new();
     let mut web = raw::Peer::silent(&world.network).await;

@@ -60,6 +60,12 @@ async fn a_mute_server_never_becomes_ready_and_is_dropped_at_20_seconds() {
     );
 }
 
+/// What a call that fails would tell of it.
+fn last_error(fixture: &Fixture) -> String {
+    let told = fixture.subchannel().link().explain();
+    told.last_error.expect("it has failed").to_string()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_connection_goes_idle_not_connecting() {
     let mut fixture = Fixture::new();
@@ -69,6 +75,10 @@ async fn a_lost_connection_goes_idle_not_connecting() {
     drop(io);
     fixture.expect(Idle).await;
     assert!(fixture.subchannel().link().connection().is_none());
+    assert_eq!(
+        last_error(&fixture),
+        "UNAVAILABLE: connection lost: error reading from server: EOF"
+    );
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(
         fixture.network.connections(ADDRESS),
@@ -85,6 +95,10 @@ async fn goaway_takes_the_connection_away_at_once() {
     io.write_all(&GOAWAY).await.unwrap();
     fixture.expect(Idle).await;
     assert!(fixture.subchannel().link().connection().is_none());
+    assert_eq!(
+        last_error(&fixture),
+        "UNAVAILABLE: connection lost: received goaway: code: NO_ERROR, debug data: \"\""
+    );
 }
 
 #[tokio::test(start_paused = true)]

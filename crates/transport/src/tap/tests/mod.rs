@@ -1,5 +1,7 @@
 //! The tap between a peer in memory and a reader and writer in h2's place.
 
+mod boundaries;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
