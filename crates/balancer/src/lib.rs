@@ -183,7 +183,8 @@ pub use path::Path;
 pub use per_endpoint::PerEndpoint;
 pub use pick_first::{EndpointWeight, PickFirst};
 pub use picker::{
-    CallInfo, FailPicker, IdlePicker, LbState, Pick, Picker, Selection, UsePicker, WaitPicker,
+    Additions, CallInfo, FailPicker, IdlePicker, LbState, Pick, Picker, Selection, UsePicker,
+    WaitPicker,
 };
 pub use policy::{Policy, Update};
 pub use registry::Registry;

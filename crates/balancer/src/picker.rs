@@ -52,11 +52,23 @@ pub enum Pick {
 pub struct Selection {
     /// Which subchannel.
     pub subchannel: SubchannelId,
-    /// Added to what the application sends.
-    pub metadata: Option<Box<MetadataMap>>,
+    /// What the picker adds to the headers of the call: see [`Selection::with_metadata`] and
+    /// [`Selection::with_authority`].
+    pub additions: Option<Box<Additions>>,
     /// Runs once when the attempt is over. A picker that adds its own keeps the one of its child: see
     /// [`Selection::on_done`].
     pub done: Option<Done>,
+}
+
+/// What a picker adds to the headers of a call: of this attempt at it, and of no other.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Additions {
+    /// Behind what the application sends.
+    pub metadata: MetadataMap,
+    /// The `:authority`, where the call has none of its own (gRFC A81). It goes before that of the server and of the
+    /// channel, and the connection must be good for it, as it must for a call's own.
+    pub authority: Option<String>,
 }
 
 impl Selection {
@@ -64,9 +76,26 @@ impl Selection {
     pub fn new(subchannel: SubchannelId) -> Self {
         Self {
             subchannel,
-            metadata: None,
+            additions: None,
             done: None,
         }
+    }
+
+    /// Adds metadata, behind what a child has added.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
+        let additions = self.additions.get_or_insert_default();
+        additions.metadata.merge(metadata);
+        self
+    }
+
+    /// Has the server be asked for under this name, in place of one that a child has given: see
+    /// [`Additions::authority`].
+    #[must_use]
+    pub fn with_authority(mut self, authority: impl Into<String>) -> Self {
+        let additions = self.additions.get_or_insert_default();
+        additions.authority = Some(authority.into());
+        self
     }
 
     /// Also runs `hook` when the attempt is over, before the hook that is there already.
@@ -158,6 +187,22 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn a_parents_metadata_comes_behind_its_childs_and_its_authority_in_place_of_it() {
+        let metadata = |value| {
+            let mut metadata = MetadataMap::new();
+            metadata.append("k", value).unwrap();
+            metadata
+        };
+        let child = Selection::new(SubchannelId(1)).with_metadata(metadata("child"));
+        let child = child.with_authority("child.test");
+        let selection = child.with_metadata(metadata("parent"));
+        let additions = selection.with_authority("parent.test").additions.unwrap();
+        let values: Vec<_> = additions.metadata.get_all("k").collect();
+        assert_eq!(values, ["child", "parent"]);
+        assert_eq!(additions.authority.as_deref(), Some("parent.test"));
+    }
 
     #[test]
     fn a_parents_hook_runs_before_its_childs_and_both_run_once() {

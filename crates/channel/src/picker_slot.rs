@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use highball_balancer::{CallInfo, Done, Pick, Picker, SubchannelId, WaitPicker};
+use highball_balancer::{Additions, CallInfo, Done, Pick, Picker, SubchannelId, WaitPicker};
+use highball_core::Status;
 use highball_core::explanation::Phase;
-use highball_core::{MetadataMap, Status};
 use highball_subchannel::Link;
 use highball_transport::client::Connection;
 use tokio::sync::Notify;
@@ -132,8 +132,8 @@ pub(crate) struct Picked {
     pub(crate) connection: Connection,
     /// Whose connection it is, and perhaps not the only one.
     subchannel: SubchannelId,
-    /// Added to the application's metadata.
-    pub(crate) metadata: Option<Box<MetadataMap>>,
+    /// What goes with this attempt.
+    pub(crate) additions: Option<Box<Additions>>,
     /// Runs once when the attempt is over.
     pub(crate) done: Option<Done>,
     /// What was asked; a call that cannot use the connection after all waits for the next one.
@@ -204,7 +204,7 @@ impl PickerSlot {
                     Some(connection) => Ok(Picked {
                         connection,
                         subchannel: selection.subchannel,
-                        metadata: selection.metadata,
+                        additions: selection.additions,
                         done: selection.done,
                         generation,
                     }),
@@ -259,6 +259,7 @@ impl Picker for EndedPicker {
 
 #[cfg(test)]
 mod tests {
+    use highball_core::MetadataMap;
     use std::sync::atomic::AtomicUsize;
     use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::Attributes;
+use crate::{Attributes, MetadataMap};
 
 /// The kind of socket an [`Address`] is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +19,7 @@ pub enum Network {
 
 /// One address of an [`Endpoint`](crate::Endpoint): what a subchannel connects to.
 ///
-/// Equality, and so the identity of a subchannel, is by network, text, server name and attributes
+/// Equality, and so the identity of a subchannel, is by network, text, server name, metadata and attributes
 /// (gRFC A61). Cheap to clone.
 ///
 /// ```
@@ -36,6 +36,8 @@ struct Parts {
     network: Network,
     text: Arc<str>,
     server_name: Option<Arc<str>>,
+    /// Boxed, for hardly any address has some.
+    metadata: Option<Box<MetadataMap>>,
     attributes: Attributes,
 }
 
@@ -60,6 +62,7 @@ impl Address {
             network,
             text,
             server_name: None,
+            metadata: None,
             attributes: Attributes::default(),
         }))
     }
@@ -68,6 +71,14 @@ impl Address {
     #[must_use]
     pub fn with_server_name(mut self, name: impl Into<Arc<str>>) -> Self {
         Arc::make_mut(&mut self.0).server_name = Some(name.into());
+        self
+    }
+
+    /// Replaces the metadata of this server: what is sent with every call to it, behind all else.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: MetadataMap) -> Self {
+        let metadata = (!metadata.is_empty()).then(|| Box::new(metadata));
+        Arc::make_mut(&mut self.0).metadata = metadata;
         self
     }
 
@@ -93,6 +104,11 @@ impl Address {
         self.0.server_name.as_deref()
     }
 
+    /// What is sent with every call to this server, if anything.
+    pub fn metadata(&self) -> Option<&MetadataMap> {
+        self.0.metadata.as_deref()
+    }
+
     /// Facts about this address.
     pub fn attributes(&self) -> &Attributes {
         &self.0.attributes
@@ -101,7 +117,7 @@ impl Address {
 
 impl Eq for Parts {}
 
-/// Attributes have no hash; equal addresses still hash alike.
+/// Metadata and attributes have no hash; equal addresses still hash alike.
 impl Hash for Parts {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.network.hash(state);
@@ -179,6 +195,9 @@ impl fmt::Debug for Address {
         if let Some(name) = self.server_name() {
             write!(f, " as {name}")?;
         }
+        if let Some(metadata) = self.metadata() {
+            write!(f, " {metadata:?}")?;
+        }
         if !self.attributes().is_empty() {
             write!(f, " {:?}", self.attributes())?;
         }
@@ -211,10 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn identity_covers_server_name_and_attributes() {
+    fn identity_covers_server_name_metadata_and_attributes() {
         let plain = Address::tcp("a:1");
         assert_eq!(plain, Address::from("a:1"));
         assert_ne!(plain, plain.clone().with_server_name("b"));
+        let mut metadata = MetadataMap::new();
+        assert_eq!(plain, plain.clone().with_metadata(metadata.clone()));
+        metadata.append("k", "v").unwrap();
+        let with = |metadata: &MetadataMap| plain.clone().with_metadata(metadata.clone());
+        assert_eq!(with(&metadata), with(&metadata));
+        assert_ne!(plain, with(&metadata));
         assert_ne!(
             plain,
             plain

@@ -137,8 +137,7 @@ mod tests {
             let mut metadata = MetadataMap::new();
             metadata.insert("picked-by", "child").unwrap();
             let ended = self.0.clone();
-            let mut selection = Selection::new(SubchannelId(7));
-            selection.metadata = Some(Box::new(metadata));
+            let mut selection = Selection::new(SubchannelId(7)).with_metadata(metadata);
             selection.done = Some(Done::new(move |_| ended.send(()).unwrap()));
             Pick::Use(selection)
         }
@@ -160,7 +159,12 @@ mod tests {
         };
         assert_eq!(selection.subchannel, SubchannelId(7));
         assert_eq!(
-            selection.metadata.as_ref().unwrap().get("picked-by"),
+            selection
+                .additions
+                .as_ref()
+                .unwrap()
+                .metadata
+                .get("picked-by"),
             Some("child")
         );
         drop(selection);

@@ -207,7 +207,7 @@ impl Begun {
         Ok(Call {
             method: method.clone(),
             metadata,
-            authority: match options.authority.take().map(authority).transpose() {
+            authority: match options.authority.as_deref().map(authority).transpose() {
                 Ok(authority) => authority,
                 Err(status) => {
                     let why = journal.explain(deadline, method.path(), channel.target());
@@ -242,7 +242,7 @@ impl Begun {
     }
 }
 
-fn authority(text: String) -> Result<Authority, Status> {
+fn authority(text: &str) -> Result<Authority, Status> {
     text.parse()
         .map_err(|_| Status::internal(format!("{text:?} is no authority for a call")))
 }

@@ -14,11 +14,12 @@ use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 
-use highball_balancer::CallInfo;
+use highball_balancer::{Additions, CallInfo};
 use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Status};
 use highball_subchannel::Link;
 use highball_transport::client::{Connection, OpenError, RequestHead, Slot};
+use http::uri::Authority;
 
 use super::attempt::{Finish, Opened, Unopened};
 use super::observed::Observed;
@@ -172,8 +173,8 @@ impl<O> Opening<'_, '_, O> {
     where
         O: Open<S>,
     {
-        let metadata = picked.metadata.as_deref();
-        let head = self.call.head(&picked.connection, credentials, metadata);
+        let additions = picked.additions.as_deref();
+        let head = self.call.head(&picked.connection, credentials, additions);
         let mut head = head.map_err(|status| over(status, &picked.connection, self.timer))?;
         head.timeout = self.timer.remaining();
         head.previous_attempts = self.attempt.previous_attempts;
@@ -227,7 +228,12 @@ impl<O> Opening<'_, '_, O> {
 
     async fn credentials_for(&mut self, picked: &mut Picked) -> Result<MetadataMap, Unopened> {
         let connection = &picked.connection;
-        let credentials = self.call.fetch_credentials(connection, self.timer).await;
+        let authority = self.call.authority(connection, picked.additions.as_deref());
+        let authority = authority.map_err(|status| over(status, connection, self.timer))?;
+        let fetching = self
+            .call
+            .fetch_credentials(connection, &authority, self.timer);
+        let credentials = fetching.await;
         credentials.map_err(|status| {
             self.timer.unopened(Some(connection.address()), &status);
             Finish::hook(picked.done.take()).unopened(status)
@@ -289,9 +295,9 @@ impl Call {
     async fn fetch_credentials(
         &self,
         connection: &Connection,
+        authority: &Authority,
         timer: &mut Timer<'_>,
     ) -> Result<MetadataMap, Status> {
-        let authority = self.authority.as_ref().unwrap_or(connection.authority());
         let info = RequestInfo::new(authority.as_str(), self.method.path(), connection.peer());
         let mut metadata = MetadataMap::new();
         for credentials in self
@@ -311,13 +317,9 @@ impl Call {
         &self,
         connection: &Connection,
         credentials: Option<MetadataMap>,
-        picked: Option<&MetadataMap>,
+        additions: Option<&Additions>,
     ) -> Result<RequestHead, Status> {
-        let authority = self.authority.as_ref();
-        if let Some(own) = authority {
-            connection.check_authority(own)?;
-        }
-        let authority = authority.unwrap_or(connection.authority()).clone();
+        let authority = self.authority(connection, additions)?;
         let mut head = RequestHead::new(authority, self.method.path_and_query().clone());
         head.max_receive_message = self.max_response_bytes;
         head.compression = self.framing.compression;
@@ -327,9 +329,30 @@ impl Call {
             metadata.merge(head.metadata);
             head.metadata = metadata;
         }
-        if let Some(picked) = picked {
-            head.metadata.merge(picked.clone());
+        if let Some(additions) = additions {
+            head.metadata.merge(additions.metadata.clone());
+        }
+        if let Some(of_address) = connection.address().metadata() {
+            head.metadata.merge(of_address.clone());
         }
         Ok(head)
+    }
+
+    /// Whom the server is asked for: the call's own choice, else the picker's, for which the connection must be
+    /// good, else whom the connection was made to.
+    #[inline]
+    fn authority(
+        &self,
+        connection: &Connection,
+        additions: Option<&Additions>,
+    ) -> Result<Authority, Status> {
+        let of_picker = additions.and_then(|additions| additions.authority.as_deref());
+        let chosen = match (&self.authority, of_picker) {
+            (None, None) => return Ok(connection.authority().clone()),
+            (Some(own), _) => own.clone(),
+            (None, Some(text)) => super::authority(text)?,
+        };
+        connection.check_authority(&chosen)?;
+        Ok(chosen)
     }
 }

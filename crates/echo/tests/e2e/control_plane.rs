@@ -8,13 +8,17 @@ use highball_channel::policy::{
     ConfigError, Cx, Event, Outcome, Pick, Policy, Registry, Selection, Update,
 };
 use highball_channel::resolver::{
-    Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Updates,
+    BoxFuture, Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Updates,
 };
-use highball_channel::{Channel, Code, ConnectivityState, MetadataMap, Rejected, Request, Status};
+use highball_channel::transport::BoxIo;
+use highball_channel::{
+    Address, AuthInfo, Channel, ChannelCredentials, Code, ConnectivityState, MetadataMap, Rejected,
+    Request, Secured, Status,
+};
 use highball_echo::{Echo, EchoClient, EchoRequest, EchoResponse, EchoServer};
 use highball_server::{Response, Server};
 
-use crate::hooked::{TURN, hook, hooked, unhook};
+use crate::hooked::{TURN, hook, hooked, hooked_builder, hooked_with, unhook};
 use crate::world::{A, B, World, message, nothing_is_left, settle, who, who_with};
 
 #[tokio::test(start_paused = true)]
@@ -197,8 +201,14 @@ impl Echo for Values {
     }
 }
 
+fn pair(key: &str, value: &str) -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    metadata.append(key, value).expect("it is a legal key");
+    metadata
+}
+
 #[tokio::test(start_paused = true)]
-async fn the_server_sees_the_applications_metadata_and_then_the_pickers() {
+async fn the_server_sees_the_applications_metadata_then_the_pickers_then_its_addresses() {
     let _turn = TURN.lock().await;
     let mut world = World::new();
     world.start_with(
@@ -207,15 +217,11 @@ async fn the_server_sees_the_applications_metadata_and_then_the_pickers() {
             .add_service(EchoServer::new(Values))
             .build(),
     );
-    world.resolve(&[A]);
+    let address = Address::from(A).with_metadata(pair("k", "addressed"));
+    world.resolver.update(Resolution::new([address]));
     let channel = hooked(&world);
     hook(|picker, call| match picker.pick(call) {
-        Pick::Use(mut selection) => {
-            let mut metadata = MetadataMap::new();
-            metadata.append("k", "picked").expect("it is a legal key");
-            selection.metadata = Some(Box::new(metadata));
-            Pick::Use(selection)
-        }
+        Pick::Use(selection) => Pick::Use(selection.with_metadata(pair("k", "picked"))),
         other => other,
     });
     let request = Request::new(message("x")).with_metadata("k", "1").unwrap();
@@ -224,7 +230,7 @@ async fn the_server_sees_the_applications_metadata_and_then_the_pickers() {
         .unary_echo(request)
         .await
         .unwrap();
-    assert_eq!(reply.message().message, "1 2 picked");
+    assert_eq!(reply.message().message, "1 2 picked addressed");
     assert_eq!(reply.metadata().get("before"), Some("headers"));
     assert_eq!(
         reply.trailers().get_bin("after-bin").as_deref(),
@@ -299,7 +305,7 @@ impl ResolverFactory for Doomed {
 }
 
 impl Resolver for Doomed {
-    fn run(self: Box<Self>, _: Updates) -> highball_channel::resolver::BoxFuture<'static, ()> {
+    fn run(self: Box<Self>, _: Updates) -> BoxFuture<'static, ()> {
         Box::pin(async { panic!("lost the map") })
     }
 }
@@ -406,6 +412,120 @@ impl Echo for Authority {
     }
 }
 
+/// Asks who a server was asked for.
+async fn asked_for(channel: &Channel, own: Option<&str>) -> Result<String, Status> {
+    let mut request = Request::new(message("x"));
+    request.options_mut().authority = own.map(str::to_owned);
+    let reply = EchoClient::new(channel.clone()).unary_echo(request).await;
+    reply.map(|reply| reply.into_message().message)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a81_the_pickers_authority_goes_before_all_but_the_calls_own() {
+    let _turn = TURN.lock().await;
+    let mut world = World::new();
+    let server = Server::builder().add_service(EchoServer::new(Authority));
+    world.start_with(A, server.build());
+    let address = Address::tcp(A).with_server_name("named");
+    world.resolver.update(Resolution::new([address]));
+    let channel = hooked(&world);
+    assert_eq!(asked_for(&channel, None).await.unwrap(), "named");
+    hook(|picker, call| match picker.pick(call) {
+        Pick::Use(selection) => Pick::Use(selection.with_authority("picked.test:7")),
+        other => other,
+    });
+    assert_eq!(asked_for(&channel, None).await.unwrap(), "picked.test:7");
+    let own = asked_for(&channel, Some("own.test")).await;
+    assert_eq!(own.unwrap(), "own.test");
+    hook(|picker, call| match picker.pick(call) {
+        Pick::Use(selection) => Pick::Use(selection.with_authority("no authority/")),
+        other => other,
+    });
+    assert_eq!(
+        asked_for(&channel, None).await.unwrap_err().to_string(),
+        "INTERNAL: \"no authority/\" is no authority for a call"
+    );
+    unhook();
+    assert_eq!(asked_for(&channel, None).await.unwrap(), "named");
+    nothing_is_left(world, channel).await;
+}
+
+/// Is down for the first who asks, and remembers whom all have asked for.
+#[derive(Clone, Default)]
+struct DownAtFirst(Arc<Mutex<Vec<String>>>);
+
+impl Echo for DownAtFirst {
+    async fn unary_echo(
+        &self,
+        request: highball_server::Request<EchoRequest>,
+    ) -> Result<Response<EchoResponse>, Status> {
+        let mut asked = self.0.lock().expect("no test panics with it");
+        asked.push(request.authority().unwrap_or_default().to_owned());
+        match asked.len() {
+            1 => Err(Status::unavailable("down")),
+            _ => Ok(Response::new(EchoResponse::default())),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a81_an_attempt_does_not_have_the_authority_that_the_one_before_was_given() {
+    let _turn = TURN.lock().await;
+    let mut world = World::new();
+    let service = DownAtFirst::default();
+    let server = Server::builder().add_service(EchoServer::new(service.clone()));
+    world.start_with(A, server.build());
+    world.resolve(&[A]);
+    let policy = r#","methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":2,"initialBackoff":"1s",
+        "maxBackoff":"1s","backoffMultiplier":1,"retryableStatusCodes":["UNAVAILABLE"]}}]"#;
+    let channel = hooked_with(&world, policy);
+    let picks = AtomicUsize::new(0);
+    hook(move |picker, call| match picker.pick(call) {
+        Pick::Use(selection) if picks.fetch_add(1, Ordering::Relaxed) == 0 => {
+            Pick::Use(selection.with_authority("picked.test"))
+        }
+        other => other,
+    });
+    asked_for(&channel, None).await.unwrap();
+    unhook();
+    let asked = service.0.lock().unwrap().clone();
+    assert_eq!(asked, ["picked.test", "servers"]);
+    nothing_is_left(world, channel).await;
+}
+
+/// Cannot tell what a connection is good for.
+#[derive(Debug)]
+struct Blind;
+
+impl ChannelCredentials for Blind {
+    fn handshake<'a>(&'a self, io: BoxIo, _: &'a str) -> BoxFuture<'a, std::io::Result<Secured>> {
+        let auth_info = AuthInfo::insecure();
+        Box::pin(async move { Ok(Secured { io, auth_info }) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a81_a_connection_must_be_good_for_the_pickers_authority() {
+    let _turn = TURN.lock().await;
+    let mut world = World::new();
+    let server = Server::builder().add_service(EchoServer::new(Authority));
+    world.start_with(A, server.build());
+    world.resolve(&[A]);
+    let builder = hooked_builder(&world, "").credentials(Blind);
+    let channel = builder.build().unwrap();
+    assert_eq!(asked_for(&channel, None).await.unwrap(), "servers");
+    hook(|picker, call| match picker.pick(call) {
+        Pick::Use(selection) => Pick::Use(selection.with_authority("picked.test")),
+        other => other,
+    });
+    let status = asked_for(&channel, None).await.unwrap_err();
+    let refused = "UNAVAILABLE: failed to validate authority \"picked.test\": ";
+    assert!(status.to_string().starts_with(refused), "{status}");
+    unhook();
+    assert_eq!(asked_for(&channel, None).await.unwrap(), "servers");
+    nothing_is_left(world, channel).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_authority_is_the_calls_before_the_users_before_the_servers_before_the_targets() {
     let mut world = World::new();
@@ -415,13 +535,7 @@ async fn the_authority_is_the_calls_before_the_users_before_the_servers_before_t
             .add_service(EchoServer::new(Authority))
             .build(),
     );
-    let said_by = async |channel: &Channel, own: Option<&str>| {
-        let mut request = Request::new(message("x"));
-        request.options_mut().authority = own.map(str::to_owned);
-        let reply = EchoClient::new(channel.clone()).unary_echo(request).await;
-        reply.map(|reply| reply.into_message().message)
-    };
-    let address = highball_channel::Address::tcp(A);
+    let address = Address::tcp(A);
     for (server_name, channels, own, expected) in [
         (None, None, None, "servers"),
         (None, Some("chosen:1"), None, "chosen:1"),
@@ -439,8 +553,10 @@ async fn the_authority_is_the_calls_before_the_users_before_the_servers_before_t
             builder = builder.authority(authority);
         }
         let channel = builder.build().unwrap();
-        assert_eq!(said_by(&channel, own).await.unwrap(), expected);
-        let status = said_by(&channel, Some("no authority/")).await.unwrap_err();
+        assert_eq!(asked_for(&channel, own).await.unwrap(), expected);
+        let status = asked_for(&channel, Some("no authority/"))
+            .await
+            .unwrap_err();
         assert_eq!(status.code(), Code::Internal);
         channel.close().await;
     }
