@@ -1,6 +1,7 @@
 //! Why a call failed, beyond its status: where its time went, whom it tried, and what held for it.
 //!
 //! ```text
+//!   interceptor                                                          around the call, if there are any
 //!   resolve ─► pick ─► credentials ─► stream slot ─► send ─► server      phases of an attempt
 //!                ▲                                              │
 //!                └────────────────── backoff ◄──────────────────┘        another attempt
