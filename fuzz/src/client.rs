@@ -11,7 +11,8 @@ use highball_transport::{BoxIo, MemoryNetwork, framing};
 
 use crate::paused;
 
-const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+/// The first that either end says.
+pub(crate) const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
 /// What a server says behind its SETTINGS.
 pub fn client_vs_bytes(data: &[u8]) {
@@ -30,7 +31,7 @@ pub fn frames(data: &[u8]) {
     let _ = paused(said(&framed(rest), usize::from(*cut)));
 }
 
-fn framed(mut rest: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(mut rest: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let [kind, flags, stream, length, tail @ ..] = rest {
         let (payload, tail) = tail.split_at(tail.len().min(usize::from(*length)));

@@ -18,7 +18,8 @@
 //! | [`status_trailers`] | only `grpc-status: 0` is OK |
 //! | [`target`] | it names its scheme in lower case, and an authority that a header may carry |
 //! | [`service_config`] | a config is accepted or refused with a text |
-//! | [`client_vs_bytes`], [`server_vs_bytes`] | as [`frames`], and the server serves the next client |
+//! | [`client_vs_bytes`] | as [`frames`] |
+//! | [`client_frames`], [`server_vs_bytes`] | at the server: nothing is left, and the next client is served |
 //!
 //! What a fuzzer finds stays in `corpus/`, under the name of its target.
 
@@ -30,13 +31,14 @@ mod server;
 pub use client::{client_vs_bytes, frames, grpc_message, status_trailers};
 pub use compression::compressed_message;
 pub use parsers::{frame_decoder, grpc_timeout, metadata, service_config, target};
-pub use server::server_vs_bytes;
+pub use server::{client_frames, server_vs_bytes};
 
 /// Takes any bytes; panics if what reads them is wrong.
 pub type Check = fn(&[u8]);
 
 /// All of them, by name.
-pub const TARGETS: [(&str, Check); 11] = [
+pub const TARGETS: [(&str, Check); 12] = [
+    ("client_frames", client_frames),
     ("client_vs_bytes", client_vs_bytes),
     ("compressed_message", compressed_message),
     ("frame_decoder", frame_decoder),

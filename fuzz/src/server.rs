@@ -10,6 +10,7 @@ use highball_testkit::{LeakCheck, alive_tasks};
 use highball_transport::{Connector as _, MemoryNetwork};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::client::{SETTINGS, framed};
 use crate::paused;
 
 const NAME: &str = "server:1";
@@ -21,6 +22,15 @@ pub fn server_vs_bytes(data: &[u8]) {
     };
     let opening = if first % 2 == 0 { PREFACE } else { b"" };
     let _ = paused(said(&[opening, bytes].concat(), usize::from(*first)));
+}
+
+/// What a client says in frames, behind its preface and SETTINGS; they are told as for [`frames`](crate::frames).
+pub fn client_frames(data: &[u8]) {
+    let Some((cut, rest)) = data.split_first() else {
+        return;
+    };
+    let bytes = [PREFACE, &SETTINGS, &framed(rest)].concat();
+    let _ = paused(said(&bytes, usize::from(*cut)));
 }
 
 /// A client that says this, in pieces. The server's answer.
@@ -77,14 +87,26 @@ async fn serves(network: &MemoryNetwork) {
 mod tests {
     use super::*;
 
+    fn is_answered(answer: &[u8]) -> bool {
+        let reply = b"x (from server:1)";
+        answer.windows(reply.len()).any(|part| part == reply)
+    }
+
     #[test]
     fn calls_are_answered() {
         let call = include_bytes!("../corpus/server_vs_bytes/call");
         for cut in [1, 1000] {
             let answer = paused(said(&[PREFACE, &call[1..]].concat(), cut));
-            let reply = b"x (from server:1)";
-            let found = answer.windows(reply.len()).any(|part| part == reply);
-            assert!(found, "{answer:?}");
+            assert!(is_answered(&answer), "{answer:?}");
+        }
+        for calls in [
+            &include_bytes!("../corpus/client_frames/call")[..],
+            include_bytes!("../corpus/client_frames/in_pieces"),
+            include_bytes!("../corpus/client_frames/unknown_between"),
+        ] {
+            let bytes = [PREFACE, &SETTINGS, &framed(&calls[1..])].concat();
+            let answer = paused(said(&bytes, 7));
+            assert!(is_answered(&answer), "{answer:?}");
         }
     }
 }
