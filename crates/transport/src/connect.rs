@@ -63,7 +63,7 @@ impl Connector for SystemConnector {
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
         Box::pin(async move {
             match address.network() {
-                Network::Tcp => tcp(address.text()).await,
+                Network::Tcp => Ok(Box::new(tcp(address.text()).await?) as BoxIo),
                 Network::Unix => unix(address.text()).await,
                 Network::UnixAbstract => unix_abstract(address.text()).await,
             }
@@ -71,11 +71,11 @@ impl Connector for SystemConnector {
     }
 }
 
-async fn tcp(host_and_port: &str) -> io::Result<BoxIo> {
+async fn tcp(host_and_port: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(host_and_port).await?;
     stream.set_nodelay(true)?;
     socket2::SockRef::from(&stream).set_keepalive(true)?;
-    Ok(Box::new(stream))
+    Ok(stream)
 }
 
 impl Io for TcpStream {
@@ -163,10 +163,13 @@ mod tests {
     async fn tcp_connects_without_delay_and_knows_its_peer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::from(listener.local_addr().unwrap());
+        let stream = tcp(address.text()).await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert!(socket2::SockRef::from(&stream).keepalive().unwrap());
+        drop((stream, listener.accept().await.unwrap()));
         let mut io = SystemConnector.connect(&address).await.unwrap();
         assert_eq!(io.peer(), address);
         let (mut accepted, _) = listener.accept().await.unwrap();
-        io.set_user_timeout(Duration::from_secs(20)).unwrap();
         io.write_all(b"x").await.unwrap();
         assert_eq!(accepted.read_u8().await.unwrap(), b'x');
     }

@@ -1,13 +1,19 @@
 //! A server that a test speaks for, frame by frame.
 
+use std::time::Duration;
+
 use highball_channel::transport::{BoxIo, MemoryListener};
 use highball_channel::{Channel, Request, Status};
 use highball_echo::{EchoRequest, EchoResponse};
 use highball_testkit::peer::{Frame, Peer};
 use prost::Message as _;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::world::{A, World, message, nothing_is_left, who_with};
+
+/// How long a script waits for a connection; with paused time that is no time at all.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A channel to a server that the test scripts.
 pub(crate) struct Script {
@@ -42,8 +48,9 @@ impl Script {
     }
 
     pub(crate) async fn accept(&mut self) -> Peer<BoxIo> {
-        let io = self.listener.accept().await.expect("the channel connects");
-        Peer::server(io, &[]).await
+        let accepted = timeout(PATIENCE, self.listener.accept()).await;
+        let io = accepted.expect("the channel connects in time");
+        Peer::server(io.expect("nobody else listens"), &[]).await
     }
 
     pub(crate) async fn end(self, peers: impl IntoIterator<Item = Peer<BoxIo>>) {

@@ -207,13 +207,14 @@ async fn request(peer: &mut Peer<BoxIo>, story: &Story) -> u32 {
     stream
 }
 
+/// The policy allows one attempt more: the refused one is not of them.
 #[tokio::test(start_paused = true)]
 async fn a_refused_attempt_then_a_pushed_back_one_then_a_reply() {
     let _turn = TURN.lock().await;
     let world = World::new();
     let mut listener = world.network.listen(A);
     world.resolve(&[A]);
-    let policy = r#","methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":3,"initialBackoff":"9s",
+    let policy = r#","methodConfig":[{"name":[{}],"retryPolicy":{"maxAttempts":2,"initialBackoff":"9s",
         "maxBackoff":"9s","backoffMultiplier":1,"retryableStatusCodes":["UNAVAILABLE"]}}]"#;
     let channel = hooked_with(&world, policy);
     let story = Story::default();

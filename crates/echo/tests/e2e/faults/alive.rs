@@ -10,6 +10,7 @@ use highball_testkit::peer::{Frame, Peer};
 use tokio::time::Instant;
 
 use super::network::{Direction, FaultyNetwork};
+use crate::restarts::{Load, slow};
 use crate::script::{Script, reply};
 use crate::world::{A, World, nothing_is_left, settle, who};
 
@@ -177,6 +178,26 @@ async fn a8_what_one_channel_is_told_is_nothing_to_another_with_the_same_options
 
 #[tokio::test(start_paused = true)]
 async fn f60_max_connection_age() {
+    let mut world = World::new();
+    let server = Server::builder()
+        .add_service(slow(A))
+        .max_connection_age(SECOND, SECOND);
+    world.start_with(A, server.build());
+    world.resolve(&[A]);
+    let channel = world.channel(r#"{"pick_first":{}}"#);
+    let load = Load::start(&channel, 20_000, SECOND / 1000, false);
+    let (answered, failed) = load.ended().await;
+    assert_eq!((answered.len(), failed), (20_000, vec![]));
+    let connections = world.network.connections(A);
+    assert!(
+        (18..=23).contains(&connections),
+        "{connections} connections, each a second old at its end, give or take a tenth"
+    );
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_end_when_they_are_idle_or_old_lose_no_call() {
     let mut world = World::new();
     let server = Server::builder()
         .add_service(EchoServer::new(EchoWithAddress::new(A)))

@@ -1,6 +1,6 @@
 //! Connect and handshake.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use highball_channel::resolver::Resolution;
@@ -70,6 +70,49 @@ async fn f14_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f15_blackholed_first() {
+    let mut world = World::new();
+    world.network.blackhole(A);
+    world.start(B);
+    world.resolve(&[A, B]);
+    let (network, channel) = over(&world);
+    let call = tokio::spawn({
+        let channel = channel.clone();
+        async move { who(&channel).await }
+    });
+    tokio::time::sleep(Duration::from_millis(249)).await;
+    assert_eq!(network.dialling(), [A]);
+    assert_eq!(call.await.unwrap().unwrap(), B);
+    assert_eq!(network.dialling(), [""; 0], "nobody waits for the loser");
+    assert_eq!(network.tried(), [A, B]);
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f15_the_socket_of_who_loses_the_race_is_closed() {
+    let mut world = World::new();
+    let mut listener = world.network.listen(A);
+    world.start(B);
+    world.resolve(&[A, B]);
+    let (_, channel) = over(&world);
+    let started = Instant::now();
+    let call = tokio::spawn({
+        let channel = channel.clone();
+        async move { who(&channel).await }
+    });
+    // It says nothing, so there is no telling whether it is a server.
+    let mut mute = Peer::silent(listener.accept().await.unwrap());
+    assert_eq!(call.await.unwrap().unwrap(), B);
+    mute.read_preface().await;
+    let frames = mute.rest().await;
+    assert!(frames.iter().all(|frame| frame.stream() == 0), "{frames:?}");
+    let closed = started.elapsed().as_millis();
+    assert!((250..260).contains(&closed), "closed after {closed} ms");
+    drop((mute, listener));
+    nothing_is_left(world, channel).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn f16_blackholed_all() {
     let world = World::new();
     world.network.blackhole(A);
@@ -98,11 +141,12 @@ async fn f16_blackholed_all() {
 
 #[tokio::test(start_paused = true)]
 async fn f17_unreachable() {
-    for error in [
-        ErrorKind::HostUnreachable,
-        ErrorKind::NetworkUnreachable,
-        ErrorKind::PermissionDenied,
-    ] {
+    let errors: [fn() -> io::Error; 3] = [
+        || ErrorKind::HostUnreachable.into(),
+        || ErrorKind::NetworkUnreachable.into(),
+        || ErrorKind::PermissionDenied.into(),
+    ];
+    for error in errors {
         let mut world = World::new();
         world.start(B);
         world.resolve(&[A, B]);
@@ -127,7 +171,7 @@ async fn f18_broken_ipv6() {
     world.resolver.update(Resolution::new(endpoints));
     let (network, channel) = over(&world);
     for address in [six, other_six] {
-        network.fail(address, ErrorKind::NetworkUnreachable);
+        network.fail(address, || ErrorKind::NetworkUnreachable.into());
     }
     assert_eq!(who(&channel).await.unwrap(), four);
     assert_eq!(network.tried(), [six, four], "the families take turns");
@@ -200,14 +244,15 @@ async fn f23_goaway_before_settings() {
     assert!(text.contains("not a settings frame: GOAWAY"), "{text}");
 }
 
-/// The system's error is made by hand: a limit on descriptors would hit the other tests of the process.
+/// The system's error is made by hand, for the clock to be ours; `descriptors.rs` has the system make it.
 #[tokio::test(start_paused = true)]
 async fn f29_emfile_on_connect() {
+    const EMFILE: i32 = 24;
     let mut world = World::new();
     world.start(A);
     world.resolve(&[A]);
     let (network, channel) = over(&world);
-    network.fail(A, ErrorKind::Other);
+    network.fail(A, || io::Error::from_raw_os_error(EMFILE));
     assert_eq!(who(&channel).await.unwrap_err().code(), Code::Unavailable);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(channel.state(), ConnectivityState::TransientFailure);

@@ -1,10 +1,14 @@
 //! Windows, limits and numbers that run out.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use highball_channel::Request;
 use highball_channel::transport::ClientOptions;
+use highball_channel::{Code, Request, Status};
+use highball_echo::EchoClient;
 use highball_testkit::peer::{Frame, Peer};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::script::{Script, reply};
@@ -37,6 +41,84 @@ async fn f44_peer_zero_window() {
     let reset = Frame::Reset { stream, code: 8 };
     assert_eq!(peer.next_for(stream).await, reset);
     assert!(!peer.log().iter().any(is_data));
+    script.end([peer]).await;
+}
+
+/// A call whose application has as many messages of 1 KiB as are taken; how many that is, told as they are.
+fn endless(script: &Script) -> (JoinHandle<Result<(), Status>>, Arc<AtomicUsize>) {
+    let taken = Arc::<AtomicUsize>::default();
+    let counted = taken.clone();
+    let messages = futures::stream::repeat_with(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        message(&"x".repeat(1017))
+    });
+    let echo = EchoClient::new(script.channel.clone());
+    let request = Request::new(messages).with_timeout(Duration::from_secs(60));
+    let call = async move { echo.client_streaming_echo(request).await.map(drop) };
+    (tokio::spawn(call), taken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn f44_a_peer_without_a_window_is_sent_nothing_and_little_is_taken_for_it() {
+    let mut script = Script::new();
+    let (call, taken) = endless(&script);
+    let io = script.listener.accept().await.unwrap();
+    let mut peer = Peer::server(io, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let stream = peer.headers().await;
+    let bytes = |frame: &Frame| match frame {
+        Frame::Data { data, .. } => data.len(),
+        _ => 0,
+    };
+    peer.send(Frame::WindowUpdate {
+        stream: 0,
+        increment: 1 << 20,
+    })
+    .await;
+    let mut sent = 0;
+    for increment in [0, 10, 90] {
+        if increment > 0 {
+            let increment = increment * 1024;
+            peer.send(Frame::WindowUpdate { stream, increment }).await;
+        }
+        let frames = peer.within(Duration::from_secs(1)).await;
+        sent += frames.iter().map(bytes).sum::<usize>() / 1024;
+        let held = taken.load(Ordering::Relaxed) - sent;
+        assert!((1..=64).contains(&held), "{held} KiB held, {sent} KiB sent");
+    }
+    assert_eq!(sent, 100, "as much as there was a window for");
+    let status = call.await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    script.end([peer]).await;
+}
+
+/// There is room in its windows for everything, and none on the way.
+#[tokio::test(start_paused = true)]
+async fn f44_for_a_peer_that_reads_nothing_no_more_is_taken_than_a_stream_may_hold() {
+    const PIPE: usize = 64;
+    const SEND_BUFFER: usize = 128;
+    let mut script = Script::new();
+    let (call, taken) = endless(&script);
+    let io = script.listener.accept().await.unwrap();
+    let mut peer = Peer::server(io, &[(INITIAL_WINDOW_SIZE, (1 << 31) - 1)]).await;
+    let increment = (1 << 31) - 1 - 65_535;
+    let window = Frame::WindowUpdate {
+        stream: 0,
+        increment,
+    };
+    peer.send(window).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let held = taken.load(Ordering::Relaxed);
+    let most = PIPE + 2 * SEND_BUFFER;
+    assert!((PIPE..=most).contains(&held), "{held} KiB");
+    assert!(!call.is_finished());
+    // Once it reads it is sent more.
+    let mut read = 0;
+    while read < most * 1024 {
+        if let Frame::Data { data, .. } = peer.until(is_data).await {
+            read += data.len();
+        }
+    }
+    call.abort();
     script.end([peer]).await;
 }
 

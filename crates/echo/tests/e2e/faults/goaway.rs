@@ -43,9 +43,12 @@ async fn f54_goaway_races_pick() {
     let mut old = script.accept().await;
     serve(&mut old).await;
     assert_eq!(first.await.unwrap().unwrap(), A);
-    // The GOAWAY is on its way while calls pick the connection.
-    old.send(Frame::goaway(1, 0, "")).await;
     let calls: Vec<_> = (0..20).map(|_| script.call()).collect();
+    for _ in 0..20 {
+        old.headers().await;
+    }
+    // The server said it before it had seen any of them.
+    old.send(Frame::goaway(1, 0, "")).await;
     let mut new = script.accept().await;
     for _ in 0..20 {
         serve(&mut new).await;
@@ -53,6 +56,7 @@ async fn f54_goaway_races_pick() {
     for call in calls {
         assert_eq!(call.await.unwrap().unwrap(), A);
     }
+    assert_eq!(script.world.network.connections(A), 2);
     script.end([old, new]).await;
 }
 

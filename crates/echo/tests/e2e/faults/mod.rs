@@ -5,13 +5,13 @@
 //! | fault | test |
 //! |---|---|
 //! | 14 refused | [`connecting`] |
-//! | 15 blackholed-first | `life.rs`: a_blackholed_first_address_costs_250_milliseconds |
+//! | 15 blackholed-first | [`connecting`], `life.rs`: a_blackholed_first_address_costs_250_milliseconds |
 //! | 16 blackholed-all | [`connecting`] |
 //! | 17 unreachable, 18 broken-ipv6 | [`connecting`] |
 //! | 19 accept-then-close, 21 half-settings, 22 http1-server, 23 goaway-before-settings | [`connecting`] |
 //! | 20 mute-server | `life.rs`: a_server_that_sends_no_settings_never_becomes_ready… |
 //! | 24 to 28: TLS | `tests/tls` |
-//! | 29 emfile-on-connect, 30 uds-vanishes | [`connecting`] |
+//! | 29 emfile-on-connect, 30 uds-vanishes | [`connecting`]; a real EMFILE: `tests/descriptors.rs` |
 //! | 31 wrong-service-behind-port | [`in_flight`] |
 //! | 32 rst-refused | `transparent_retries.rs` |
 //! | 33 rst-cancel, 34 rst-noerror-after-trailers | [`in_flight`] |
@@ -21,23 +21,23 @@
 //! | 39 one-byte-at-a-time | [`in_flight`] |
 //! | 40 reordered-tiny-frames | `negative_http2.rs`: data_frame_padding |
 //! | 41 tcp-rst | [`in_flight`] |
-//! | 42 half-open | [`alive`] |
+//! | 42 half-open | [`alive`]; TCP_USER_TIMEOUT (gRFC A18): transport's `tests/sockets.rs` |
 //! | 43 one-way-partition | [`alive`] |
 //! | 44 peer-zero-window | [`flow`] |
 //! | 45 unread-stream | `cancellation.rs`: a_stream_that_nobody_reads_holds_up_no_other_call |
 //! | 46 max-streams-lowered, 47 window-shrinks-negative | [`flow`] |
 //! | 48 data-before-headers and others | [`in_flight`], transport's `wire/bad_server.rs` |
-//! | 49 settings-flood, ping-flood, 1xx-flood | [`in_flight`], transport's `wire/limits.rs` |
+//! | 49 settings-flood, ping-flood, 1xx-flood | [`in_flight`], transport's `wire/limits.rs`; what they cost: `tests/floods.rs` |
 //! | 50 oversize-initial-metadata | [`in_flight`], transport's `wire/statuses.rs`, also of trailers |
 //! | 51 stream-id-exhaustion | [`flow`] |
 //! | 52 late-data-after-cancel | transport's `wire/flow.rs`: e4_e17_a_hundred_thousand_late_frames…, e17_before_late_data_ends… |
 //! | 53 goaway-graceful-inflight, 58 goaway-then-close, 59 goaway-during-handshake | [`goaway`] |
 //! | 54 goaway-races-pick, 55 goaway-lower-last-id | [`goaway`], `transparent_retries.rs` |
 //! | 56 goaway-twice | [`goaway`], transport's `wire/goaway.rs` |
-//! | 57 goaway-too-many-pings | [`alive`], transport's `wire/keepalive.rs` |
+//! | 57 goaway-too-many-pings | [`alive`], `tests/logs.rs`, transport's `wire/keepalive.rs` |
 //! | 60 max-connection-age | [`alive`] |
 //! | 62 server-sigstop | [`alive`] |
-//! | 61 rolling-restart-graceful | `restarts.rs`; with a kill: `simulation.rs` |
+//! | 61 rolling-restart-graceful, rolling-kill-9 | `restarts.rs` |
 //! | 63 slow-accept | [`connecting`] |
 //! | 64 server-overload | the server's `quota.rs` |
 //! | 65 graceful-stop-with-stuck-stream | the server's `stopping.rs`: grace_ends_what_does_not_end_by_itself |

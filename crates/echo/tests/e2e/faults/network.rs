@@ -22,11 +22,16 @@ pub(super) struct FaultyNetwork {
 #[derive(Debug, Default)]
 struct Faults {
     /// The error that connecting to an address fails with.
-    errors: BTreeMap<String, io::ErrorKind>,
+    errors: BTreeMap<String, Failure>,
     tried: Vec<(String, Instant)>,
+    /// Those under way.
+    dialling: Vec<String>,
     is_slow: bool,
     lines: Vec<Line>,
 }
+
+/// Makes the error that an attempt fails with.
+type Failure = fn() -> io::Error;
 
 impl FaultyNetwork {
     pub(super) fn over(under: &MemoryNetwork) -> Self {
@@ -37,7 +42,7 @@ impl FaultyNetwork {
     }
 
     /// Connecting to this address fails at once.
-    pub(super) fn fail(&self, address: &str, error: io::ErrorKind) {
+    pub(super) fn fail(&self, address: &str, error: Failure) {
         self.faults().errors.insert(address.to_owned(), error);
     }
 
@@ -63,6 +68,11 @@ impl FaultyNetwork {
     pub(super) fn tried(&self) -> Vec<String> {
         let tried = &self.faults().tried;
         tried.iter().map(|(address, _)| address.clone()).collect()
+    }
+
+    /// The addresses of the attempts that are neither over nor given up.
+    pub(super) fn dialling(&self) -> Vec<String> {
+        self.faults().dialling.clone()
     }
 
     /// The seconds between one attempt at an address and the next.
@@ -91,19 +101,33 @@ impl Connector for FaultyNetwork {
             let mut faults = self.faults();
             let name = address.text().to_owned();
             let error = faults.errors.get(&name).copied();
-            faults.tried.push((name, Instant::now()));
+            faults.tried.push((name.clone(), Instant::now()));
+            faults.dialling.push(name.clone());
             faults.lines.push(line.clone());
             (error, faults.is_slow)
         };
+        let attempt = Dialling(self, address);
         Box::pin(async move {
+            let _attempt = attempt;
             if let Some(error) = error {
-                return Err(error.into());
+                return Err(error());
             }
             let io = self.under.connect(address).await?;
             let io: BoxIo = if is_slow { Box::new(OneByte(io)) } else { io };
             let io: BoxIo = Box::new(Partitioned { io, line });
             Ok(io)
         })
+    }
+}
+
+/// An attempt to connect, which may be given up.
+struct Dialling<'a>(&'a FaultyNetwork, &'a Address);
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        let dialling = &mut self.0.faults().dialling;
+        let at = dialling.iter().position(|name| name == self.1.text());
+        dialling.remove(at.expect("it was entered"));
     }
 }
 
