@@ -69,6 +69,20 @@ async fn a1_the_proxy_is_asked_for_each_address_that_a_resolver_finds() {
 }
 
 #[tokio::test]
+async fn a1_the_proxy_is_asked_for_an_ipv6_address_in_brackets() {
+    for target in ["ipv6:[2001:db8::1]:443", "dns:///[2001:db8::1]:443"] {
+        let (proxy, at, _) = start(plain()).await;
+        let channel = Channel::builder(target).insecure();
+        let client = client(channel.proxy(through(&at)));
+        assert_eq!(echo(&client).await.expect("an answer"), ANSWER);
+        let requests = proxy.requests();
+        let lines: Vec<_> = requests[0].lines().collect();
+        assert_eq!(lines[0], "CONNECT [2001:db8::1]:443 HTTP/1.1", "{target}");
+        assert!(lines.contains(&"Host: [2001:db8::1]:443"), "{lines:?}");
+    }
+}
+
+#[tokio::test]
 async fn a1_this_machine_and_who_is_listed_are_reached_directly() {
     let (proxy, at, server) = start(plain()).await;
     let environment = ProxySettings::from_variables(|name| match name {

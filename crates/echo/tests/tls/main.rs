@@ -4,9 +4,11 @@
 mod authority;
 mod call_credentials;
 mod local;
+mod outdated;
 mod peers;
 mod refused;
 mod renewal;
 mod rig;
+mod roots;
 mod stalled;
 mod traffic;
