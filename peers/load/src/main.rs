@@ -96,7 +96,7 @@ async fn figures(options: &Options, retries: &TransparentRetries) -> Result<Vec<
         let mut figure = match id {
             "F1" => restarts::run(size, retries).await?,
             "F4" => goaways::run(size, retries).await?,
-            "F6" => streams::run(size).await?,
+            "F6" => streams::run(size, retries).await?,
             "F7" => cancels::run(size).await?,
             "F8" => readers::run(size).await?,
             _ => deadlines::run(size).await?,

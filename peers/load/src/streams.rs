@@ -4,6 +4,7 @@ use crate::Result;
 use crate::backends::Backends;
 use crate::figure::{Figure, Size, milliseconds};
 use crate::message::{UNARY, Work};
+use crate::retries::TransparentRetries;
 use crate::tally::Tally;
 use futures::future::join_all;
 use highball_channel::Request;
@@ -15,7 +16,7 @@ const STREAMS: u32 = 100;
 /// Long enough for all places to be taken at once.
 const SLEEP_MS: u32 = 10;
 
-pub(crate) async fn run(size: Size) -> Result<Figure> {
+pub(crate) async fn run(size: Size, retries: &TransparentRetries) -> Result<Figure> {
     let rounds = size.of(20, 3);
     let mut figure = Figure::new(
         "F6",
@@ -26,6 +27,7 @@ pub(crate) async fn run(size: Size) -> Result<Figure> {
     let server = Backends::start(1, |server| server.max_concurrent_streams(STREAMS)).await?;
     let channel = server.channel().build()?;
     let tally = Tally::new();
+    let before = retries.so_far();
     for _ in 0..rounds {
         join_all((0..CALLS).map(async |_| {
             let started = Instant::now();
@@ -45,6 +47,8 @@ pub(crate) async fn run(size: Size) -> Result<Figure> {
         STREAMS.into(),
         server.seen().most_running(),
     );
+    // A server runs no more than it allows, whatever it is sent. What is beyond that it refuses, and it is made again.
+    figure.exactly("transparent retries", 0, retries.so_far() - before);
     figure.exactly("connections", 1, server.connections());
     figure.note("longest", milliseconds(tally.quantile(1.0)));
     figure.failures(&tally);
