@@ -280,6 +280,12 @@ fn the_programs_take_the_official_flags() {
             "--soak_iterations=3",
             "--soak_max_failures=0",
         ],
+        &[
+            "--test_case=long_lived_channel",
+            "--soak_iterations=3",
+            "--iteration_interval=0",
+        ],
+        &["--test_case=call_credentials"],
     ] {
         let output = server.client(flags);
         let said = String::from_utf8_lossy(&output.stdout);
@@ -309,9 +315,17 @@ fn the_programs_speak_tls() {
     ]);
     let ca_file = format!("--ca_file={ca}");
     let named = "--server_host_override=foo.test.google.fr";
-    let flags = ["--use_tls=true", "--use_test_ca=true", &ca_file, named];
-    let output = server.client(&flags);
-    assert!(output.status.success(), "{output:?}");
+    for case in ["--test_case=large_unary", "--test_case=call_credentials"] {
+        let flags = [
+            "--use_tls=true",
+            "--use_test_ca=true",
+            &ca_file,
+            named,
+            case,
+        ];
+        let output = server.client(&flags);
+        assert!(output.status.success(), "{output:?}");
+    }
     for (flags, why) in [
         (&[][..], "plaintext"),
         (&["--use_tls", named][..], "an unknown CA"),

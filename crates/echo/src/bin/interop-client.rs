@@ -45,6 +45,9 @@ struct Flags {
     /// Metadata for every request: `key:value;key:value`.
     #[arg(long, default_value = "")]
     additional_metadata: String,
+    /// The time between two calls of `long_lived_channel`, in seconds.
+    #[arg(long, default_value_t = 10)]
+    iteration_interval: u64,
     #[command(flatten)]
     soak: SoakFlags,
 }
@@ -86,15 +89,18 @@ async fn main() -> Result<(), Failure> {
     match case {
         "rpc_soak" => {
             let tester = Tester::new(flags.channel()?, metadata);
-            flags.soak(|| tester.clone()).await?;
+            soak(flags.soak.choice(), || tester.clone()).await?;
+        }
+        "long_lived_channel" => {
+            let tester = Tester::new(flags.channel()?, metadata);
+            soak(flags.long_life(), || tester.clone()).await?;
         }
         "channel_soak" => {
             // Whether one can be built is known before the first call.
             flags.channel()?;
             let new = || Some(Tester::new(flags.channel().ok()?, metadata.clone()));
-            flags
-                .soak(|| new().expect("it could be built before"))
-                .await?;
+            let new = || new().expect("it could be built before");
+            soak(flags.soak.choice(), new).await?;
         }
         case => {
             let tester = Tester::new(flags.channel()?, metadata);
@@ -162,23 +168,42 @@ impl Flags {
         Ok(metadata)
     }
 
-    async fn soak(&self, tester: impl Fn() -> Tester) -> Result<(), Failure> {
-        let flags = &self.soak;
-        let soak = Soak {
-            iterations: flags.soak_iterations,
-            max_failures: flags.soak_max_failures,
-            max_latency: Duration::from_millis(flags.soak_per_iteration_max_acceptable_latency_ms),
-            overall_timeout: Duration::from_secs(flags.soak_overall_timeout_seconds),
-            min_interval: Duration::from_millis(flags.soak_min_time_ms_between_rpcs),
-            request_size: flags.soak_request_size,
-            response_size: flags.soak_response_size,
-            workers: flags.soak_num_threads.max(1),
-        };
-        let report = soak.run(tester).await;
-        println!("{report}");
-        for failure in &report.failures {
-            println!("{failure}");
+    /// As many large calls as a soak test makes, on a channel that lives for as long as they take.
+    fn long_life(&self) -> Soak {
+        let interval = Duration::from_secs(self.iteration_interval);
+        let iterations = u32::try_from(self.soak.soak_iterations).unwrap_or(u32::MAX);
+        let choice = Soak::default();
+        Soak {
+            iterations: self.soak.soak_iterations,
+            min_interval: interval,
+            overall_timeout: interval
+                .saturating_mul(iterations)
+                .saturating_add(choice.overall_timeout),
+            ..choice
         }
-        soak.judge(&report)
     }
+}
+
+impl SoakFlags {
+    fn choice(&self) -> Soak {
+        Soak {
+            iterations: self.soak_iterations,
+            max_failures: self.soak_max_failures,
+            max_latency: Duration::from_millis(self.soak_per_iteration_max_acceptable_latency_ms),
+            overall_timeout: Duration::from_secs(self.soak_overall_timeout_seconds),
+            min_interval: Duration::from_millis(self.soak_min_time_ms_between_rpcs),
+            request_size: self.soak_request_size,
+            response_size: self.soak_response_size,
+            workers: self.soak_num_threads.max(1),
+        }
+    }
+}
+
+async fn soak(soak: Soak, tester: impl Fn() -> Tester) -> Result<(), Failure> {
+    let report = soak.run(tester).await;
+    println!("{report}");
+    for failure in &report.failures {
+        println!("{failure}");
+    }
+    soak.judge(&report)
 }

@@ -29,9 +29,7 @@ pub(super) async fn of_a_call(tester: &Tester) -> Result<(), Failure> {
     let level = first.peer().map(|peer| peer.auth_info().security_level());
     let is_private = level == Some(SecurityLevel::PrivacyAndIntegrity);
     let request = tester.request(of_sizes(1, 1));
-    let call = tester
-        .client
-        .unary_call(request.with_call_credentials(Echoed));
+    let call = tester.client.unary_call(request.with_credentials(Echoed));
     match call.await {
         Ok(reply) if is_private => {
             let echoed: Vec<_> = reply.metadata().get_all(ECHO_INITIAL).collect();

@@ -1,6 +1,7 @@
 //! The cases, by their official names.
 
 mod compression;
+mod credentials;
 mod endings;
 mod metadata;
 mod orca;
@@ -14,8 +15,11 @@ use super::{Failure, Tester};
 
 pub(super) use unary::exchange;
 
-/// The cases there are, but for the soak tests, which [`Soak`](super::Soak) is for.
-pub const CASES: [&str; 27] = [
+/// The cases there are, but for `long_lived_channel` and the soak tests, which [`Soak`](super::Soak) is for.
+///
+/// All but the last are official. `call_credentials` is in place of those that need Google's cloud: a token arrives over
+/// TLS, and in plaintext is not sent.
+pub const CASES: [&str; 28] = [
     "empty_unary",
     "large_unary",
     "client_streaming",
@@ -43,6 +47,7 @@ pub const CASES: [&str; 27] = [
     "orca_per_rpc",
     "orca_oob",
     "max_concurrent_streams_connection_scaling",
+    "call_credentials",
 ];
 
 /// Official cases that are left out, and why.
@@ -50,10 +55,22 @@ pub const CASES: [&str; 27] = [
 /// `cacheable_unary` has a call made by GET and answered by a proxy that caches. gRPC over HTTP/2 has requests by POST
 /// alone (PROTOCOL-HTTP2), which proxies do not answer from a cache; C-core, where GET was an experiment, refuses it,
 /// and in grpc-java the case says of itself that it is broken. The server's part of it is there.
-pub const LEFT_OUT: [(&str, &str); 1] = [(
-    "cacheable_unary",
-    "it is about requests by GET, and gRPC over HTTP/2 has them by POST alone",
-)];
+pub const LEFT_OUT: [(&str, &str); 8] = [
+    (
+        "cacheable_unary",
+        "it is about requests by GET, and gRPC over HTTP/2 has them by POST alone",
+    ),
+    ("compute_engine_creds", CLOUD),
+    ("compute_engine_channel_credentials", CLOUD),
+    ("google_default_credentials", CLOUD),
+    ("jwt_token_creds", CLOUD),
+    ("oauth2_auth_token", CLOUD),
+    ("per_rpc_creds", CLOUD),
+    ("service_account_creds", CLOUD),
+];
+
+/// Their tokens are the cloud's, which tells whose they are.
+const CLOUD: &str = "its credentials are those of Google's cloud; see call_credentials";
 
 /// The longest a case may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,6 +112,7 @@ pub async fn run(case: &str, tester: &Tester) -> Result<(), Failure> {
             "orca_per_rpc" => orca::per_rpc(tester).await,
             "orca_oob" => orca::out_of_band(tester).await,
             "max_concurrent_streams_connection_scaling" => scaling::max_streams(tester).await,
+            "call_credentials" => credentials::of_a_call(tester).await,
             other => Err(no_such(other)),
         }
     };
