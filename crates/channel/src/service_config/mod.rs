@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn a6_throttling_is_looked_at_where_there_are_no_methods_too() {
+        assert!(parse(r#"{"retryThrottling":{"maxTokens":10,"tokenRatio":0.1}}"#).is_ok());
+        let text = refusal(r#"{"retryThrottling":{"maxTokens":1001,"tokenRatio":0.1}}"#);
+        let why = "maxTokens (1001) out of range (0, 1000]";
+        assert!(text.contains(why), "{text}");
+    }
+
+    #[test]
     fn the_deprecated_name_is_used_and_an_unknown_one_is_refused() {
         let config = parse(r#"{"loadBalancingPolicy":"round_robin"}"#).unwrap();
         assert_eq!(config.policy().name(), "round_robin");
