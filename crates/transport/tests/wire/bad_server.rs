@@ -127,7 +127,7 @@ async fn a_server_that_enables_push_breaks_http2() {
     let mut rig = Rig::new(&[(ENABLE_PUSH, 0)]).await;
     let (_, mut recv) = rig.request().await;
     rig.peer.send_bytes(&setting(ENABLE_PUSH, 1)).await;
-    let ended = recv.message().await.unwrap_err();
+    let ended = end_of(&mut recv).await.unwrap();
     assert_eq!(
         ended.status.to_string(),
         "UNAVAILABLE: connection to server: the server broke HTTP/2: it enables push"
