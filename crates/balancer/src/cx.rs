@@ -95,10 +95,8 @@ impl<'a> Cx<'a> {
 
     /// Where this policy is in the tree.
     pub fn path(&self) -> Path {
-        let slots = std::iter::successors(self.place.as_ref(), |place| place.parent);
-        let mut slots: Vec<_> = slots.map(|place| place.slot).collect();
-        slots.reverse();
-        slots.into_iter().collect()
+        let upwards = || std::iter::successors(self.place.as_ref(), |place| place.parent);
+        Path::upwards(upwards().count(), upwards().map(|place| place.slot))
     }
 }
 

@@ -16,6 +16,17 @@ impl Path {
         Self::default()
     }
 
+    /// From `depth` slots, the last to follow first. Allocates once.
+    pub(crate) fn upwards(depth: usize, slots: impl Iterator<Item = u64>) -> Self {
+        let mut path: Arc<[u64]> = std::iter::repeat_n(0, depth).collect();
+        if let Some(path) = Arc::get_mut(&mut path) {
+            for (place, slot) in path.iter_mut().rev().zip(slots) {
+                *place = slot;
+            }
+        }
+        Self(path)
+    }
+
     /// The child slots to follow, the root's first.
     pub fn slots(&self) -> &[u64] {
         &self.0

@@ -17,7 +17,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use highball_core::{Attributes, ConnectivityState, Endpoint, Rejected, StateCounts, Status};
 
@@ -94,19 +94,19 @@ impl<P: Policy> PerEndpoint<P> {
     pub fn update(&mut self, update: Update<P::Config>, cx: &mut Cx<'_>) -> Result<(), Rejected> {
         self.resolver_error = None;
         self.changed = true;
-        let attributes = update.attributes.clone().with(HealthWanted);
-        let endpoints = unique(&update.endpoints);
+        let attributes = wanting_health(&update.attributes);
+        let mut endpoints = unique(&update.endpoints);
         let mut old = self.take_by_identity();
         let mut slots: Vec<Option<Member<P>>> = endpoints.iter().map(|_| None).collect();
         let mut outcome = Ok(());
         let start = cx.rng().usize(..endpoints.len().max(1));
         for index in (start..endpoints.len()).chain(0..start) {
-            let (identity, endpoint) = &endpoints[index];
+            let (identity, endpoint) = &mut endpoints[index];
             let endpoint = Arc::new([(*endpoint).clone()]);
             let mut member = match old.remove(identity) {
                 Some(member) => Member { endpoint, ..member },
                 None => Member {
-                    identity: identity.clone(),
+                    identity: std::mem::take(identity),
                     endpoint,
                     child: Child::new(cx),
                 },
@@ -281,11 +281,27 @@ fn reconnect_if_idle<P: Policy>(child: &mut Child<P>, reconnects: bool, cx: &mut
     }
 }
 
+/// With the wish for health; the same for all petioles whose resolver says nothing else.
+fn wanting_health(attributes: &Attributes) -> Attributes {
+    static ALONE: LazyLock<Attributes> = LazyLock::new(|| Attributes::default().with(HealthWanted));
+    match attributes.is_empty() {
+        true => ALONE.clone(),
+        false => attributes.clone().with(HealthWanted),
+    }
+}
+
+fn identity(endpoint: &Endpoint) -> Identity {
+    match endpoint.addresses() {
+        [alone] => alone.text().into(),
+        _ => endpoint.identity().join("\0").into(),
+    }
+}
+
 /// The endpoints without duplicates, with their identities.
 fn unique(endpoints: &[Endpoint]) -> Vec<(Identity, &Endpoint)> {
     let with_identity = endpoints
         .iter()
-        .map(|e| (e.identity().join("\0").into(), e));
+        .map(|endpoint| (identity(endpoint), endpoint));
     if endpoints.len() == 1 {
         return with_identity.collect();
     }

@@ -1,7 +1,7 @@
 //! How calls find their subchannel: a picker is the snapshot that a policy publishes.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use highball_core::{ConnectivityState, MetadataMap, Status};
 
@@ -132,7 +132,10 @@ impl LbState {
 
     /// CONNECTING; calls wait.
     pub fn connecting() -> Self {
-        Self::new(ConnectivityState::Connecting, WaitPicker)
+        Self {
+            connectivity: ConnectivityState::Connecting,
+            picker: WaitPicker::shared(),
+        }
     }
 
     /// TRANSIENT_FAILURE; calls fail with `status`.
@@ -144,6 +147,14 @@ impl LbState {
 /// Every call waits for the next picker.
 #[derive(Clone, Copy, Debug)]
 pub struct WaitPicker;
+
+impl WaitPicker {
+    /// One for all: every channel begins with several, and they are all alike.
+    pub fn shared() -> Arc<dyn Picker> {
+        static SHARED: LazyLock<Arc<dyn Picker>> = LazyLock::new(|| Arc::new(WaitPicker));
+        SHARED.clone()
+    }
+}
 
 impl Picker for WaitPicker {
     fn pick(&self, _: &CallInfo<'_>) -> Pick {

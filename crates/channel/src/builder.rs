@@ -1,7 +1,7 @@
 //! From a target and a few choices to a channel.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use highball_balancer::{Policy, Registry};
@@ -207,7 +207,7 @@ impl ChannelBuilder {
 
     /// Puts `name` in front of the `user-agent`: `name highball/<version>`.
     pub fn user_agent(mut self, name: &str) -> Self {
-        self.client.user_agent = format!("{name} {}", ClientOptions::default().user_agent);
+        self.client.user_agent = format!("{name} {}", ClientOptions::default().user_agent).into();
         self
     }
 
@@ -322,11 +322,10 @@ impl ChannelBuilder {
         }
         let authority = authority(chosen, &*factory, &target)?;
         client.authority = Some(authority.clone());
-        let canonical = target.to_string();
         let (connector, proxy) = way(self.connector, self.proxy);
         let (driver, inbox) = mailbox();
         let setup = Setup {
-            target,
+            target: target.clone(),
             factory: proxy.delegate(factory),
             resolver_options: self.resolver_options,
             subchannels: Arc::new(highball_subchannel::Options {
@@ -351,10 +350,13 @@ impl ChannelBuilder {
         // Borrowed, the driver is in its task once; moved, it would be there twice.
         runtime.spawn(async move { task.run().await });
         Ok(Channel::new(Handle::new(
-            shared, driver, canonical, authority, calls,
+            shared, driver, target, authority, calls,
         )))
     }
 }
+
+/// It has nothing to tell apart: one for all channels.
+static SYSTEM: LazyLock<Arc<dyn Connector>> = LazyLock::new(|| Arc::new(SystemConnector));
 
 /// The way to servers, and who stands in it: the environment's proxy only in the system's network.
 fn way(
@@ -365,7 +367,7 @@ fn way(
         Some(_) => ProxySettings::none(),
         None => ProxySettings::from_env(),
     });
-    let connector = connector.unwrap_or_else(|| Arc::new(SystemConnector));
+    let connector = connector.unwrap_or_else(|| SYSTEM.clone());
     (connector, proxy)
 }
 

@@ -1,11 +1,12 @@
 //! The handle that applications and stubs hold.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_core::Stream;
 use highball_core::{ConnectivityState, Letterbox, Response, Status};
+use highball_resolver::Target;
 use highball_transport::Compression;
 use http::uri::Authority;
 use prost::Message;
@@ -41,7 +42,9 @@ pub struct Channel(Arc<Handle>);
 pub(crate) struct Handle {
     shared: Arc<Shared>,
     driver: Letterbox<ToDriver>,
-    target: String,
+    target: Target,
+    /// How the target is written, from the first time on that somebody asks.
+    canonical: OnceLock<String>,
     authority: Authority,
     defaults: CallDefaults,
     replay: Arc<ReplayBudget>,
@@ -66,7 +69,7 @@ impl Channel {
 
     /// The canonical target: `dns:///host:port`, also where the scheme was left out.
     pub fn target(&self) -> &str {
-        &self.0.target
+        self.0.target()
     }
 
     /// The `:authority` of the channel's calls.
@@ -222,7 +225,7 @@ impl Handle {
     pub(crate) fn new(
         shared: Arc<Shared>,
         driver: Letterbox<ToDriver>,
-        target: String,
+        target: Target,
         authority: Authority,
         defaults: CallDefaults,
     ) -> Self {
@@ -230,6 +233,7 @@ impl Handle {
             shared,
             driver,
             target,
+            canonical: OnceLock::new(),
             authority,
             defaults,
             replay: Arc::default(),
@@ -279,7 +283,7 @@ impl Handle {
     }
 
     pub(crate) fn target(&self) -> &str {
-        &self.target
+        self.canonical.get_or_init(|| self.target.to_string())
     }
 
     /// A call has begun on an idle channel.
@@ -303,7 +307,7 @@ impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.state.current();
         f.debug_struct("Channel")
-            .field("target", &self.target)
+            .field("target", &self.target())
             .field("state", &state)
             .finish()
     }

@@ -16,7 +16,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
@@ -86,16 +86,14 @@ impl Generation {
 
     /// Before the first resolution: every call waits.
     pub(crate) fn unresolved() -> Self {
-        Self::new(Arc::new(WaitPicker), Links::default(), None)
+        Self::new(WaitPicker::shared(), Links::default(), None)
     }
 
     /// The last one: every call ends with `status`.
     pub(crate) fn ended(status: Status) -> Self {
-        Self::new(
-            Arc::new(EndedPicker(status)),
-            Links::default(),
-            Some(Arc::default()),
-        )
+        static NONE: LazyLock<Arc<MethodConfigs>> = LazyLock::new(Arc::default);
+        let picker = Arc::new(EndedPicker(status));
+        Self::new(picker, Links::default(), Some(NONE.clone()))
     }
 
     /// Returns when a newer generation can be loaded.

@@ -161,21 +161,39 @@ impl From<std::net::SocketAddr> for Address {
         let std::net::SocketAddr::V4(v4) = address else {
             return Self::tcp(address.to_string());
         };
-        let mut text = String::with_capacity("255.255.255.255:65535".len());
-        for (octet, end) in v4.ip().octets().into_iter().zip(['.', '.', '.', ':']) {
-            push_decimal(&mut text, octet.into());
+        let mut text = Short::default();
+        for (octet, end) in v4.ip().octets().into_iter().zip(*b"...:") {
+            text.push_decimal(octet.into());
             text.push(end);
         }
-        push_decimal(&mut text, v4.port());
-        Self::tcp(text)
+        text.push_decimal(v4.port());
+        Self::tcp(text.as_str())
     }
 }
 
-fn push_decimal(text: &mut String, number: u16) {
-    if number > 9 {
-        push_decimal(text, number / 10);
+/// Room for `255.255.255.255:65535`, without an allocation.
+#[derive(Default)]
+struct Short {
+    text: [u8; 21],
+    len: usize,
+}
+
+impl Short {
+    fn push(&mut self, byte: u8) {
+        self.text[self.len] = byte;
+        self.len += 1;
     }
-    text.push(char::from(b'0' + (number % 10) as u8));
+
+    fn push_decimal(&mut self, number: u16) {
+        if number > 9 {
+            self.push_decimal(number / 10);
+        }
+        self.push(b'0' + (number % 10) as u8);
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.text[..self.len]).expect("digits, dots and a colon")
+    }
 }
 
 impl fmt::Display for Address {

@@ -48,7 +48,7 @@ impl BadTarget {
     /// The error for `http://host…` or `https://host…`; `None` for anything else.
     pub(crate) fn if_url(text: &str) -> Option<Self> {
         let (scheme, rest) = split_scheme(text)?;
-        let port = match scheme.as_str() {
+        let port = match &*scheme {
             "http" => 80,
             "https" => 443,
             _ => return None,

@@ -6,38 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use futures_core::future::BoxFuture;
-use highball_core::{Status, panic_text};
-
-use crate::{Resolution, Resolver, Updates};
-
-/// A resolver that does what `resolver` does, but reports a panic as an INTERNAL error and ends.
-///
-/// The channel keeps the endpoints it has and fails calls with that error if it has none. Programs
-/// built with `panic = "abort"` end as they always do.
-pub fn contained(resolver: Box<dyn Resolver>) -> Box<dyn Resolver> {
-    Box::new(Contained(resolver))
-}
-
-struct Contained(Box<dyn Resolver>);
-
-impl Resolver for Contained {
-    fn run(self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
-        let spare = updates.spare();
-        let mut running = catch_unwind(AssertUnwindSafe(|| self.0.run(updates)));
-        Box::pin(async move {
-            let ended = poll_fn(|cx| match &mut running {
-                Ok(running) => poll_contained(running.as_mut(), cx),
-                Err(payload) => Poll::Ready(Err(Panicked::with(&**payload))),
-            });
-            if let Err(panicked) = ended.await {
-                let status = Status::internal(format!("resolver {panicked}"));
-                // Whatever the verdict, there is no resolver left to act on it.
-                let _ = Box::pin(spare.send(Resolution::error(status))).await;
-            }
-        })
-    }
-}
+use highball_core::panic_text;
 
 /// What somebody's code panicked with.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +19,12 @@ impl Panicked {
     }
 }
 
+/// Calls somebody's code, to its end or its panic.
+pub(crate) fn catching_call<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
+    // Unwind safe: what was called is not called again after a panic, but for being dropped.
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Panicked::with(&*payload))
+}
+
 /// Runs a future to its end or its panic, whichever comes first.
 pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Panicked> {
     let mut future = pin!(future);
@@ -57,13 +32,12 @@ pub(crate) async fn catching<F: Future>(future: F) -> Result<F::Output, Panicked
 }
 
 /// Polls a future, which is not to be polled again after a panic.
-fn poll_contained<F: Future + ?Sized>(
+pub(crate) fn poll_contained<F: Future + ?Sized>(
     future: Pin<&mut F>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<F::Output, Panicked>> {
-    // Unwind safe: the future is not touched again after a panic, but for being dropped.
-    match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+    match catching_call(|| future.poll(cx)) {
         Ok(polled) => polled.map(Ok),
-        Err(payload) => Poll::Ready(Err(Panicked::with(&*payload))),
+        Err(panicked) => Poll::Ready(Err(panicked)),
     }
 }

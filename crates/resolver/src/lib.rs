@@ -64,7 +64,6 @@ pub use futures_core::Stream;
 pub use futures_core::future::BoxFuture;
 
 pub use bad_target::BadTarget;
-pub use contained::contained;
 #[doc(inline)]
 pub use dns::Dns;
 pub use hosts::{HostLookup, SystemHosts};

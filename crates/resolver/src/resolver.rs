@@ -1,7 +1,7 @@
 //! What a resolver is to a channel: an async function that sends updates until it is dropped.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use futures_core::future::BoxFuture;
 
@@ -60,11 +60,14 @@ pub struct ResolverOptions {
     pub hosts: Arc<dyn HostLookup>,
 }
 
+/// It has nothing to tell apart: one for all channels.
+static SYSTEM_HOSTS: LazyLock<Arc<dyn HostLookup>> = LazyLock::new(|| Arc::new(SystemHosts));
+
 impl Default for ResolverOptions {
     fn default() -> Self {
         Self {
             seed: fastrand::u64(..),
-            hosts: Arc::new(SystemHosts),
+            hosts: SYSTEM_HOSTS.clone(),
         }
     }
 }

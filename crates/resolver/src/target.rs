@@ -42,8 +42,10 @@
 //! `dns:8080`: is that port 8080 of something? Guess, then look for both in the tests of `registry.rs`,
 //! and add the strangest target that you can think of.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -61,8 +63,13 @@ use crate::BadTarget;
 /// assert_eq!(target.authority(), "8.8.8.8");
 /// assert_eq!(target.endpoint(), "echo.example.com:50051");
 /// ```
+///
+/// Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Target {
+pub struct Target(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Parts {
     scheme: Box<str>,
     authority: Box<str>,
     path: Box<str>,
@@ -108,38 +115,38 @@ impl Target {
         } else {
             path.to_owned()
         };
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             scheme: scheme.into(),
             authority: decode(host).map_err(malformed)?.into(),
             path: path.into(),
             query: query.map(Into::into),
-        })
+        })))
     }
 
     /// Names the resolver; in lower case.
     pub fn scheme(&self) -> &str {
-        &self.scheme
+        &self.0.scheme
     }
 
     /// Whom the resolver should ask, such as a DNS server; mostly empty.
     pub fn authority(&self) -> &str {
-        &self.authority
+        &self.0.authority
     }
 
     /// What to resolve: the path without its first slash.
     pub fn endpoint(&self) -> &str {
-        self.path.strip_prefix('/').unwrap_or(&self.path)
+        self.0.path.strip_prefix('/').unwrap_or(&self.0.path)
     }
 
     /// The path as written, with its first slash if it has one: `unix:///run/a.sock` and
     /// `unix:run/a.sock` have the same endpoint, but not the same path.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.0.path
     }
 
     /// What stands behind `?`, not decoded.
     pub fn query(&self) -> Option<&str> {
-        self.query.as_deref()
+        self.0.query.as_deref()
     }
 
     /// The authority that a channel to this target claims in its calls, unless someone knows better:
@@ -153,7 +160,7 @@ impl Target {
 /// The canonical form.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, authority) = (&self.scheme, &self.authority);
+        let (scheme, authority) = (self.scheme(), self.authority());
         write!(f, "{scheme}://{authority}/{}", self.endpoint())
     }
 }
@@ -185,13 +192,17 @@ pub fn encode_authority(text: &str) -> String {
 }
 
 /// The scheme, in lower case, and what follows its colon; `None` where a scheme is not even spelled.
-pub(crate) fn split_scheme(text: &str) -> Option<(String, &str)> {
+pub(crate) fn split_scheme(text: &str) -> Option<(Cow<'_, str>, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let spelled = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    spelled.then(|| (scheme.to_ascii_lowercase(), rest))
+    let is_lower = !scheme.bytes().any(|b| b.is_ascii_uppercase());
+    spelled.then(|| match is_lower {
+        true => (Cow::Borrowed(scheme), rest),
+        false => (Cow::Owned(scheme.to_ascii_lowercase()), rest),
+    })
 }
 
 fn decode(text: &str) -> Result<String, &'static str> {

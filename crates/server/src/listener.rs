@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use highball_core::{Address, Network};
-use highball_transport::{BoxIo, MemoryListener};
+use highball_transport::{BoxIo, MemoryListener, Tcp};
 use tokio::net::TcpListener;
 
 use futures_core::future::BoxFuture;
@@ -59,10 +59,10 @@ async fn tcp(host_and_port: &str) -> io::Result<BoxListener> {
 impl Listener for TcpListener {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<BoxIo>> {
         Box::pin(async {
-            let (stream, _) = TcpListener::accept(self).await?;
+            let (stream, peer) = TcpListener::accept(self).await?;
             // An answer is often one small write. A socket that does not know the option works, too.
             let _ = stream.set_nodelay(true);
-            Ok(Box::new(stream) as BoxIo)
+            Ok(Box::new(Tcp::new(stream, peer.into())) as BoxIo)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use arc_swap::ArcSwapOption;
@@ -24,8 +24,8 @@ pub struct Link {
     address: Address,
     /// The oldest, if there are several.
     connection: ArcSwapOption<Connection>,
-    /// Read by calls that have failed.
-    last_error: ArcSwapOption<Status>,
+    /// Read by calls that have failed. Held to copy it in or out.
+    last_error: Mutex<Option<Status>>,
     /// From the moment on in which there may be several. Boxed: few subchannels have one.
     queue: OnceLock<Box<Queue>>,
 }
@@ -35,7 +35,7 @@ impl Link {
         Self {
             address,
             connection: ArcSwapOption::empty(),
-            last_error: ArcSwapOption::empty(),
+            last_error: Mutex::default(),
             queue: OnceLock::new(),
         }
     }
@@ -87,7 +87,7 @@ impl Link {
     pub fn explain(&self) -> explanation::Subchannel {
         let is_connected = self.connection.load().is_some();
         let mut subchannel = explanation::Subchannel::new(self.address.clone(), is_connected);
-        subchannel.last_error = self.last_error.load().as_deref().cloned();
+        subchannel.last_error = self.last_error().clone();
         subchannel
     }
 
@@ -129,6 +129,12 @@ impl Link {
 
     /// The subchannel could not connect, or has lost its connection.
     pub(crate) fn failed(&self, error: Status) {
-        self.last_error.store(Some(error.into()));
+        *self.last_error() = Some(error);
+    }
+
+    fn last_error(&self) -> MutexGuard<'_, Option<Status>> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

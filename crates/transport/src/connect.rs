@@ -6,11 +6,14 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use highball_core::{Address, Network};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Makes byte streams to addresses.
@@ -63,7 +66,7 @@ impl Connector for SystemConnector {
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
         Box::pin(async move {
             match address.network() {
-                Network::Tcp => Ok(Box::new(tcp(address.text()).await?) as BoxIo),
+                Network::Tcp => Ok(Box::new(tcp(address).await?) as BoxIo),
                 Network::Unix => unix(address.text()).await,
                 Network::UnixAbstract => unix_abstract(address.text()).await,
             }
@@ -71,11 +74,84 @@ impl Connector for SystemConnector {
     }
 }
 
-async fn tcp(host_and_port: &str) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(host_and_port).await?;
+async fn tcp(address: &Address) -> io::Result<Tcp> {
+    let at = address.text().parse::<SocketAddr>();
+    let stream = match at {
+        Ok(at) => TcpStream::connect(at).await?,
+        Err(_) => TcpStream::connect(address.text()).await?,
+    };
     stream.set_nodelay(true)?;
     socket2::SockRef::from(&stream).set_keepalive(true)?;
-    Ok(stream)
+    let is_plain = address.server_name().is_none() && address.attributes().is_empty();
+    let peer = match at {
+        Ok(at) if is_plain && !at.ip().is_unspecified() => address.clone(),
+        _ => stream.peer(),
+    };
+    Ok(Tcp::new(stream, peer))
+}
+
+/// A TCP stream whose other end is known already: the system need not be asked again.
+#[derive(Debug)]
+pub struct Tcp {
+    stream: TcpStream,
+    peer: Address,
+}
+
+impl Tcp {
+    /// A stream that was made to `peer`, or accepted from there.
+    pub fn new(stream: TcpStream, peer: Address) -> Self {
+        Self { stream, peer }
+    }
+}
+
+impl Io for Tcp {
+    fn peer(&self) -> Address {
+        self.peer.clone()
+    }
+
+    fn set_user_timeout(&self, timeout: Duration) -> io::Result<()> {
+        Io::set_user_timeout(&self.stream, timeout)
+    }
+}
+
+impl AsyncRead for Tcp {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Tcp {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 impl Io for TcpStream {
@@ -163,7 +239,7 @@ mod tests {
     async fn tcp_connects_without_delay_and_knows_its_peer() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::from(listener.local_addr().unwrap());
-        let stream = tcp(address.text()).await.unwrap();
+        let stream = tcp(&address).await.unwrap().stream;
         assert!(stream.nodelay().unwrap());
         assert!(socket2::SockRef::from(&stream).keepalive().unwrap());
         drop((stream, listener.accept().await.unwrap()));

@@ -71,7 +71,7 @@ mod tls;
 mod tunnel;
 
 pub use compression::{Compression, CompressionSwitch, Compressions};
-pub use connect::{BoxIo, Connector, Io, SystemConnector};
+pub use connect::{BoxIo, Connector, Io, SystemConnector, Tcp};
 pub use credentials::{ChannelCredentials, LocalCredentials, Secured, ServerCredentials};
 pub use inflow::Windows;
 pub use memory::{MemoryListener, MemoryNetwork};

@@ -43,8 +43,8 @@ pub use shuffle::EndpointWeight;
 
 use crate::per_endpoint::HealthWanted;
 use crate::{
-    ConfigError, Cx, Event, FailPicker, HealthState, IdlePicker, Policy, Registry, SubchannelId,
-    SubchannelState, Update, UsePicker, WaitPicker,
+    ConfigError, Cx, Event, FailPicker, HealthState, IdlePicker, LbState, Policy, Registry, SubchannelId,
+    SubchannelState, Update, UsePicker,
 };
 use attempts::{Attempts, Tried};
 use error::health_error;
@@ -175,7 +175,7 @@ impl PickFirst {
             started: cx.now(),
         });
         if !sticky {
-            cx.publish(ConnectivityState::Connecting, WaitPicker);
+            cx.publish_state(LbState::connecting());
         }
         self.try_current(cx);
     }
@@ -266,7 +266,7 @@ impl PickFirst {
         match health {
             Some(_) => {
                 winner.watch_health();
-                cx.publish(ConnectivityState::Connecting, WaitPicker);
+                cx.publish_state(LbState::connecting());
             }
             None => cx.publish(ConnectivityState::Ready, UsePicker(winner.id())),
         }
@@ -338,7 +338,7 @@ impl PickFirst {
                 ConnectivityState::Ready
             }
             HealthState::Connecting => {
-                cx.publish(ConnectivityState::Connecting, WaitPicker);
+                cx.publish_state(LbState::connecting());
                 ConnectivityState::Connecting
             }
             HealthState::TransientFailure(status) => {

@@ -12,6 +12,7 @@
 mod alarm;
 mod config;
 mod health;
+mod ids;
 mod load;
 mod mode;
 mod newest;
@@ -22,7 +23,7 @@ mod timers;
 mod turn;
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use highball_balancer::{Path, SubchannelId, TimerId, Wake};
@@ -44,8 +45,11 @@ use mode::Mode;
 
 /// What a closed channel answers.
 pub(crate) fn closing() -> Status {
-    let text = "grpc: the client connection is closing";
-    Status::cancelled(text).with_source(GivenUp::ChannelClosed)
+    static CLOSING: LazyLock<Status> = LazyLock::new(|| {
+        let text = "grpc: the client connection is closing";
+        Status::cancelled(text).with_source(GivenUp::ChannelClosed)
+    });
+    CLOSING.clone()
 }
 
 /// What the driver hears, wherever it comes from.

@@ -1,6 +1,5 @@
 //! The subchannels of a channel: whose they are, and the links that lead to them.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use highball_core::{Address, Letterbox, Status};
 use highball_subchannel::{Link, Options, Report, Subchannel};
 use highball_transport::client::{Closer, Connection};
 
+use super::ids::ById;
 use super::{Message, Period};
 use crate::picker_slot::Links;
 
@@ -21,7 +21,7 @@ pub(crate) struct Subchannels {
     rng: fastrand::Rng,
     /// How many connections each may have, as the service config says; 1 where it says nothing.
     connections_allowed: usize,
-    table: HashMap<SubchannelId, Entry>,
+    table: ById<SubchannelId, Entry>,
     /// What calls see; made anew when a subchannel has come or is leaving.
     links: Option<Links>,
     /// Every connection that there was a READY for and that may still be there: also those that drain,
@@ -61,7 +61,7 @@ impl Subchannels {
             messages,
             rng,
             connections_allowed: 1,
-            table: HashMap::new(),
+            table: ById::default(),
             links: None,
             connections: Vec::new(),
         }
@@ -176,14 +176,15 @@ impl Subchannels {
     /// shut down.
     pub(crate) fn close(&mut self, status: &Status) -> impl Future<Output = ()> + use<> {
         self.links = None;
-        for connection in self.connections.drain(..) {
-            connection.close(status.clone());
-        }
+        // The subchannels first: to them, a connection that goes before they hear of the end is one that is lost.
         let closing: Vec<_> = self
             .table
             .drain()
             .map(|(_, entry)| entry.subchannel.close(status.clone()))
             .collect();
+        for connection in self.connections.drain(..) {
+            connection.close(status.clone());
+        }
         async move {
             for closed in closing {
                 closed.await;

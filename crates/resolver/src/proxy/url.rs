@@ -39,7 +39,7 @@ impl Proxy {
         let rest = match split_scheme(text) {
             Some((scheme, rest)) if rest.starts_with("//") && scheme == "http" => &rest[2..],
             Some((scheme, rest)) if rest.starts_with("//") => {
-                return Err(BadProxy::Scheme(scheme));
+                return Err(BadProxy::Scheme(scheme.into_owned()));
             }
             _ => text,
         };

@@ -26,8 +26,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared
-            .drain(Status::unavailable("the connection was dropped"));
+        self.shared.let_go("the connection was dropped");
     }
 }
 
@@ -216,9 +215,7 @@ impl Connection {
 
     /// No new streams from here on; the connection closes when the last one ends.
     pub fn drain(&self) {
-        self.0
-            .shared
-            .drain(Status::unavailable("the connection is draining"));
+        self.0.shared.let_go("the connection is draining");
     }
 
     /// Closes at once: every stream ends with `status`.

@@ -4,6 +4,7 @@
 //!   dial ──► security handshake ──► preface + SETTINGS out ──► the first frame in must be SETTINGS ──► READY
 //! ```
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -215,8 +216,12 @@ fn builder(options: &ClientOptions) -> client::Builder {
 }
 
 /// What a header cannot carry is left out.
-fn user_agent(text: &str) -> HeaderValue {
-    if let Ok(value) = HeaderValue::from_str(text) {
+fn user_agent(text: &Cow<'static, str>) -> HeaderValue {
+    let bytes = match text {
+        Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+        Cow::Owned(text) => Bytes::copy_from_slice(text.as_bytes()),
+    };
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes) {
         return value;
     }
     let legal: String = text

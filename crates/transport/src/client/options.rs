@@ -1,6 +1,7 @@
 //! What a user may set about a connection.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -20,7 +21,7 @@ use crate::inflow::Windows;
 pub struct ClientOptions {
     /// What `user-agent` says; `highball/<version>` by default. Characters that a header cannot carry
     /// are left out.
-    pub user_agent: String,
+    pub user_agent: Cow<'static, str>,
     /// How connections are secured; not at all by default.
     pub credentials: Arc<dyn ChannelCredentials>,
     /// Whom servers are asked for, in `:authority` and (its host) in the security handshake. An address
@@ -83,11 +84,15 @@ impl Default for Keepalive {
     }
 }
 
+/// They have nothing to tell apart: one for all channels.
+static INSECURE: LazyLock<Arc<dyn ChannelCredentials>> =
+    LazyLock::new(|| Arc::new(InsecureCredentials));
+
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
-            user_agent: concat!("highball/", env!("CARGO_PKG_VERSION")).to_owned(),
-            credentials: Arc::new(InsecureCredentials),
+            user_agent: Cow::Borrowed(concat!("highball/", env!("CARGO_PKG_VERSION"))),
+            credentials: INSECURE.clone(),
             authority: None,
             ignore_server_names: false,
             windows: Windows::default(),

@@ -120,9 +120,10 @@ impl Shared {
         self.wake();
     }
 
-    pub(super) fn drain(&self, status: Status) {
-        if !self.draining.load(Ordering::Acquire) {
-            self.lose(Lost::Closed(Closed::Local(status)));
+    /// Nobody needs it for new streams any more, which one that is about to be closed needs not be told.
+    pub(super) fn let_go(&self, why: &'static str) {
+        if !self.draining.load(Ordering::Acquire) && self.wish.get().is_none() {
+            self.lose(Lost::Closed(Closed::Local(Status::unavailable(why))));
         }
     }
 

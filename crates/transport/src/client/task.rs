@@ -10,7 +10,7 @@
 
 use std::future::poll_fn;
 use std::ops::Deref;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -34,9 +34,11 @@ use crate::tap::{Tap, TapHandle, WireEnd};
 /// How long what is left to write, or to read, may take once one direction has ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How many turns of the scheduler the first flush waits: the connection's owner takes a turn to let calls know
-/// of it, and they take the next. The acknowledgement of the server's SETTINGS then leaves with them, not by itself.
-const FIRST_FLUSH: u8 = 2;
+/// How many turns of the scheduler the first flush waits for the first call: the connection's owner takes a turn to
+/// let calls know of it, and they take the next. The acknowledgement of the server's SETTINGS then leaves with them,
+/// not by itself. The last turn is that of a call which is no task: a runtime's main future has to wait until all
+/// tasks have had theirs.
+const FIRST_FLUSH: u8 = 3;
 
 pub(super) struct ConnectionTask {
     h2: client::Connection<Tap, Bytes>,
@@ -141,9 +143,13 @@ impl ConnectionTask {
     /// Writes what h2 has written: of all calls that were ready by then. Who comes later shares the next write, and
     /// the server has something to do meanwhile.
     fn flush(&mut self, cx: &mut Context<'_>) {
-        if self.turns_to_flush > 0 && self.tap.has_unwritten() {
+        let waits = self.turns_to_flush > 0 && self.shared.gate.held() == 0;
+        if waits && self.tap.has_unwritten() {
             self.turns_to_flush -= 1;
-            cx.waker().wake_by_ref();
+            match self.turns_to_flush {
+                0 => drop(pin!(tokio::task::yield_now()).poll(cx)),
+                _ => cx.waker().wake_by_ref(),
+            }
         } else {
             self.turns_to_flush = 0;
             // h2 may be waiting for the byte stream, too, which wakes only the last who asked.
