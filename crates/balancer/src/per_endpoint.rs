@@ -205,7 +205,10 @@ impl<P> PerEndpoint<P> {
     pub fn pickers_in(&self, state: ConnectivityState) -> Vec<Arc<dyn Picker>> {
         let in_state = |member: &&Member<P>| self.state_of(member) == state;
         let picker = |member: &Member<P>| member.child.state().picker.clone();
-        self.children.iter().filter(in_state).map(picker).collect()
+        // Exactly as many: a picker keeps them as they are.
+        let mut pickers = Vec::with_capacity(self.children.iter().filter(in_state).count());
+        pickers.extend(self.children.iter().filter(in_state).map(picker));
+        pickers
     }
 
     /// The state of all children together: READY if any is, else CONNECTING, else IDLE, else

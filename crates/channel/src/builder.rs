@@ -346,8 +346,8 @@ impl ChannelBuilder {
             activity: Activity::new(),
             state: ChannelState::idle(),
         });
-        let mut task = Driver::new(shared.clone(), setup, inbox);
-        // Borrowed, the driver is in its task once; moved, it would be there twice.
+        // In a box: on its way to the heap and at its end, a task is moved seven times.
+        let mut task = Box::new(Driver::new(shared.clone(), setup, inbox));
         runtime.spawn(async move { task.run().await });
         Ok(Channel::new(Handle::new(
             shared, driver, target, authority, calls,

@@ -16,8 +16,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arc_swap::ArcSwap;
 use highball_balancer::{Additions, CallInfo, Done, Pick, Picker, SubchannelId, WaitPicker};

@@ -104,8 +104,8 @@ impl Inbox {
     }
 
     /// The same for a task that waits for other things as well.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Resolution, Ack)>> {
-        self.said.poll_recv(cx).map(|said| said.map(|said| *said))
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<(Resolution, Ack)>>> {
+        self.said.poll_recv(cx)
     }
 
     /// Requests re-resolution: a hint, which a resolver may answer late or not at all. Never waits.

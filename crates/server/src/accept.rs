@@ -53,7 +53,8 @@ pub(crate) async fn accept_connections(
 fn start(io: BoxIo, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
     match Arc::clone(&shared.handshakes).try_acquire_owned() {
         Ok(place) => {
-            connections.spawn(serve_connection(io, place, Arc::clone(shared)));
+            // In a box: on its way to the heap and at its end, a task is moved seven times.
+            connections.spawn(Box::pin(serve_connection(io, place, Arc::clone(shared))));
         }
         Err(_) => {
             let client = io.peer();

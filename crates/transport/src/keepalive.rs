@@ -63,13 +63,30 @@ pub(crate) struct Signs {
 impl Vigil {
     /// `None` if `time` is so long that it never comes.
     pub(crate) fn new(time: Duration, timeout: Duration, without_streams: bool) -> Option<Self> {
+        Self::with_first_look(time, time, timeout, without_streams)
+    }
+
+    /// The same, with a turn of the connection's task after `first` if that is sooner.
+    pub(crate) fn with_first_look(
+        first: Duration,
+        time: Duration,
+        timeout: Duration,
+        without_streams: bool,
+    ) -> Option<Self> {
+        let now = Instant::now();
+        let due = now.checked_add(time)?;
         Some(Self {
             time,
             timeout,
             without_streams,
             state: State::Listening,
-            alarm: Alarm::at(Instant::now().checked_add(time)?),
+            alarm: Alarm::at(due.min(now + first)),
         })
+    }
+
+    /// How long the peer may be silent before it is asked.
+    pub(crate) fn time(&self) -> Duration {
+        self.time
     }
 
     /// What is due. To be asked in every turn of the connection's task, and again after each answer.

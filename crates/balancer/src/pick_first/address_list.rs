@@ -11,16 +11,16 @@ use super::shuffle::shuffled;
 /// From endpoints to the addresses to try, in order. Endpoints are shuffled if there is randomness to do
 /// it with; the addresses inside one keep their order (gRFC A61).
 pub(super) fn in_order(endpoints: &[Endpoint], rng: Option<&mut fastrand::Rng>) -> Vec<Address> {
-    let endpoints = match rng {
-        Some(rng) => shuffled(endpoints, rng),
-        None => endpoints.iter().collect(),
-    };
-    if let [endpoint] = endpoints[..]
+    if let [endpoint] = endpoints
         && let [address] = endpoint.addresses()
     {
         // A petiole's child has one endpoint, and that mostly one address.
         return vec![address.clone()];
     }
+    let endpoints = match rng {
+        Some(rng) => shuffled(endpoints, rng),
+        None => endpoints.iter().collect(),
+    };
     let addresses = endpoints.into_iter().flat_map(Endpoint::addresses);
     let mut seen = HashSet::new();
     let unique = addresses.filter(|address| seen.insert(*address)).cloned();

@@ -43,8 +43,8 @@ pub use shuffle::EndpointWeight;
 
 use crate::per_endpoint::HealthWanted;
 use crate::{
-    ConfigError, Cx, Event, FailPicker, HealthState, IdlePicker, LbState, Policy, Registry, SubchannelId,
-    SubchannelState, Update, UsePicker,
+    ConfigError, Cx, Event, FailPicker, HealthState, IdlePicker, LbState, Policy, Registry,
+    SubchannelId, SubchannelState, Update, UsePicker,
 };
 use attempts::{Attempts, Tried};
 use error::health_error;

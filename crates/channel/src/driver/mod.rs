@@ -90,7 +90,7 @@ pub(crate) enum Message {
     /// A picker or a completion hook wakes its policy.
     Wake { period: Period, owner: Path },
     /// The resolver has resolved. Boxed: the queue sets room aside for 32 of the largest message.
-    Resolved(Box<Resolution>, Ack),
+    Resolved(Box<(Resolution, Ack)>),
     /// The resolver has ended of its own accord: what it said last stands.
     ResolverEnded,
     /// A policy's timer is due.

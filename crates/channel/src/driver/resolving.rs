@@ -41,7 +41,7 @@ impl Resolving {
             return Poll::Pending;
         }
         self.inbox.poll_recv(cx).map(|said| match said {
-            Some((resolution, ack)) => Message::Resolved(Box::new(resolution), ack),
+            Some(said) => Message::Resolved(said),
             None => {
                 self.ended = true;
                 Message::ResolverEnded

@@ -85,10 +85,7 @@ impl Active {
             Message::Load { id, call, .. } => self.load(id, call),
             Message::Wake { owner, .. } => self.tell(&owner, Event::Woken),
             Message::Timer(id) => self.timer(id),
-            Message::Resolved(resolution, ack) => match self.resolved(*resolution, configs) {
-                Ok(()) => ack.accept(),
-                Err(rejected) => reject(ack, rejected),
-            },
+            Message::Resolved(said) => self.said(*said, configs),
             Message::ResolverEnded => trace!(target: "resolver", "ended"),
             // The driver's own.
             Message::CallBegan
@@ -101,12 +98,11 @@ impl Active {
 
     /// Does what the turn asked for, and lets calls see what came of it.
     pub(super) fn apply(&mut self, states: &mut States) {
-        let commands = self.commands();
+        let mut commands = self.commands();
         if let Some(Some(state)) = self.guard(Tree::take_published) {
             self.state = state;
             self.changed = true;
         }
-        let mut commands = commands;
         commands.sort_by_key(order);
         self.subchannels.unlink_those_shut_down_by(&commands);
         let mut commands = commands.into_iter().peekable();
@@ -276,6 +272,16 @@ impl Active {
         }
     }
 
+    fn said(&mut self, (resolution, ack): (Resolution, Ack), configs: &mut Configs) {
+        match self.resolved(resolution, configs) {
+            Ok(()) => ack.accept(),
+            Err(rejected) => {
+                debug!(target: "resolver", reason = %rejected, "rejected: the resolver should back off and retry");
+                ack.reject(rejected);
+            }
+        }
+    }
+
     fn resolved(&mut self, resolution: Resolution, configs: &mut Configs) -> Result<(), Rejected> {
         let Resolution {
             endpoints,
@@ -380,11 +386,6 @@ impl Active {
 pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> Status {
     let text = panic_text(panic);
     Status::internal(format!("load balancing policy panicked: {text}"))
-}
-
-fn reject(ack: Ack, rejected: Rejected) {
-    debug!(target: "resolver", reason = %rejected, "rejected: the resolver should back off and retry");
-    ack.reject(rejected);
 }
 
 /// What comes after the generation is published, and in which order.

@@ -75,7 +75,7 @@ pub async fn connect(
             true => Scheme::HTTPS,
             false => Scheme::HTTP,
         },
-        same_headers: SameHeaders::new(user_agent(&options.user_agent)),
+        same_headers: SameHeaders::new(user_agent(options.user_agent.clone())),
         peer,
         credentials: Arc::clone(&options.credentials),
         max_header_list_size: options.max_header_list_size,
@@ -87,9 +87,9 @@ pub async fn connect(
     let time = keepalive::time(options);
     watch_goaway(&shared, time, &options.complaints);
     let vigil = keepalive::vigil(options, time);
-    tokio::spawn(
-        ConnectionTask::new(h2, handle, Arc::clone(&shared), vigil, options.windows).run(),
-    );
+    let task = ConnectionTask::new(h2, handle, Arc::clone(&shared), vigil, options.windows);
+    // In a box: on its way to the heap and at its end, a task is moved seven times.
+    tokio::spawn(Box::pin(task.run()));
     Ok((Connection::new(shared), ConnectionEnd { loss }))
 }
 
@@ -216,19 +216,19 @@ fn builder(options: &ClientOptions) -> client::Builder {
 }
 
 /// What a header cannot carry is left out.
-fn user_agent(text: &Cow<'static, str>) -> HeaderValue {
-    let bytes = match text {
+fn user_agent(text: Cow<'static, str>) -> HeaderValue {
+    let text: Bytes = match text {
         Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
-        Cow::Owned(text) => Bytes::copy_from_slice(text.as_bytes()),
+        Cow::Owned(text) => text.into(),
     };
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes) {
-        return value;
-    }
-    let legal: String = text
-        .chars()
-        .filter(|character| matches!(character, ' '..='~'))
-        .collect();
-    HeaderValue::try_from(legal).expect("printable ASCII is legal in a header")
+    HeaderValue::from_maybe_shared(text.clone()).unwrap_or_else(|_| {
+        let legal = text
+            .iter()
+            .copied()
+            .filter(|byte| matches!(byte, b' '..=b'~'));
+        HeaderValue::try_from(legal.collect::<Vec<_>>())
+            .expect("printable ASCII is legal in a header")
+    })
 }
 
 /// How far an attempt to connect came.

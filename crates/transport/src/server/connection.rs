@@ -71,6 +71,8 @@ impl ServerConnection {
         peer: Peer,
         options: &ServerOptions,
     ) -> Self {
+        let settings_ack = SettingsAck::begin();
+        let vigil = options.keepalive.and_then(Keepalive::vigil);
         Self {
             h2,
             tap,
@@ -78,14 +80,14 @@ impl ServerConnection {
             place: None,
             line: Line::new(options.max_concurrent_streams),
             drain: Drain::Open,
-            settings_ack: SettingsAck::due(),
+            settings_ack: settings_ack.watched_by(vigil.as_ref()),
             bell: Bell::new(),
             portions: Portions::new(&options.last_work),
             last_stream: 0,
             header_limit: options.max_header_list_size,
             heard: Heard::nothing(),
             announcements: 0,
-            vigil: options.keepalive.and_then(Keepalive::vigil).map(Box::new),
+            vigil: vigil.map(Box::new),
             pings: Pings::default(),
             inflow: Inflow::new(options.windows, settings::SERVER_CONNECTION_WINDOW_LIMIT),
             strikes: Strikes::new(options.enforcement_policy),

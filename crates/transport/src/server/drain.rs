@@ -18,8 +18,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::keepalive::Vigil;
 use crate::tap::Facts;
 
 /// How long the client may take to acknowledge the first GOAWAY, as in grpc-go.
@@ -29,27 +30,55 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the client may take to acknowledge the settings.
-const SETTINGS_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const SETTINGS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Waits for the client to acknowledge the settings. Costs nothing once it has.
+///
+/// Nearly all do at once, and a timer is dear that is set and taken back in the first millisecond of each connection:
+/// mostly it is the vigil's alarm that makes sure of a turn when the time is over.
 #[derive(Debug)]
-pub(super) struct SettingsAck(Option<Pin<Box<Sleep>>>);
+pub(super) struct SettingsAck(Option<Overdue>);
+
+#[derive(Debug)]
+enum Overdue {
+    /// There is a turn then, or soon after.
+    From(Instant),
+    /// Nobody else sees to it.
+    Timer(Pin<Box<Sleep>>),
+}
 
 impl SettingsAck {
-    pub(super) fn due() -> Self {
-        Self(Some(Box::pin(tokio::time::sleep(SETTINGS_TIMEOUT))))
+    /// Due from now on, if there will be a turn then.
+    pub(super) fn begin() -> Self {
+        Self(Some(Overdue::From(Instant::now() + SETTINGS_TIMEOUT)))
+    }
+
+    /// With a timer, unless `vigil`, which began later, looks when that time is over.
+    pub(super) fn watched_by(self, vigil: Option<&Vigil>) -> Self {
+        match self.0 {
+            Some(Overdue::From(by))
+                if vigil.is_none_or(|vigil| vigil.time() < SETTINGS_TIMEOUT) =>
+            {
+                Self(Some(Overdue::Timer(Box::pin(sleep_until(by)))))
+            }
+            overdue => Self(overdue),
+        }
     }
 
     /// Ready, once, when the client has not acknowledged in time.
     pub(super) fn poll_overdue(&mut self, facts: &Facts, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(timer) = &mut self.0 else {
+        let Some(overdue) = &mut self.0 else {
             return Poll::Pending;
         };
         if facts.settings_acked() > 0 {
             self.0 = None;
             return Poll::Pending;
         }
-        ready!(timer.as_mut().poll(cx));
+        match overdue {
+            Overdue::From(by) if Instant::now() < *by => return Poll::Pending,
+            Overdue::From(_) => {}
+            Overdue::Timer(timer) => ready!(timer.as_mut().poll(cx)),
+        }
         self.0 = None;
         Poll::Ready(())
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drain::SETTINGS_TIMEOUT;
 use super::portions::LastWork;
 use crate::credentials::{InsecureCredentials, ServerCredentials};
 use crate::inflow::Windows;
@@ -69,8 +70,10 @@ pub struct EnforcementPolicy {
 const MIN_KEEPALIVE_TIME: Duration = Duration::from_secs(1);
 
 impl Keepalive {
+    /// Its first look is early: when the client's acknowledgement of the settings is overdue.
     pub(super) fn vigil(self) -> Option<Vigil> {
-        Vigil::new(self.time.max(MIN_KEEPALIVE_TIME), self.timeout, true)
+        let time = self.time.max(MIN_KEEPALIVE_TIME);
+        Vigil::with_first_look(SETTINGS_TIMEOUT, time, self.timeout, true)
     }
 }
 
