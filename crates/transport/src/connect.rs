@@ -90,17 +90,23 @@ async fn tcp(address: &Address) -> io::Result<Tcp> {
     Ok(Tcp::new(stream, peer))
 }
 
-/// A TCP stream whose other end is known already: the system need not be asked again.
+/// A TCP stream that asks the system for no more than it must: who is at its other end is known already, and where
+/// that has closed, too, nothing is left to shut down but what dropping it closes.
 #[derive(Debug)]
 pub struct Tcp {
     stream: TcpStream,
     peer: Address,
+    has_ended: bool,
 }
 
 impl Tcp {
     /// A stream that was made to `peer`, or accepted from there.
     pub fn new(stream: TcpStream, peer: Address) -> Self {
-        Self { stream, peer }
+        Self {
+            stream,
+            peer,
+            has_ended: false,
+        }
     }
 }
 
@@ -120,7 +126,12 @@ impl AsyncRead for Tcp {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let room = buffer.remaining();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if room > 0 && room == buffer.remaining() && matches!(read, Poll::Ready(Ok(()))) {
+            self.has_ended = true;
+        }
+        read
     }
 }
 
@@ -150,7 +161,10 @@ impl AsyncWrite for Tcp {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match self.has_ended {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut self.stream).poll_shutdown(cx),
+        }
     }
 }
 
@@ -248,6 +262,41 @@ mod tests {
         let (mut accepted, _) = listener.accept().await.unwrap();
         io.write_all(b"x").await.unwrap();
         assert_eq!(accepted.read_u8().await.unwrap(), b'x');
+    }
+
+    #[tokio::test]
+    async fn a_peer_is_told_by_the_system_where_the_address_does_not_name_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        for text in [
+            format!("0.0.0.0:{}", at.port()),
+            format!("localhost:{}", at.port()),
+        ] {
+            let io = SystemConnector.connect(&text.into()).await.unwrap();
+            assert_eq!(io.peer(), Address::from(at));
+        }
+        let named = Address::from(at).with_server_name("echo.example");
+        let io = SystemConnector.connect(&named).await.unwrap();
+        assert_eq!(io.peer(), Address::from(at));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_its_other_end_has_closed_is_closed_by_dropping_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::from(listener.local_addr().unwrap());
+        let mut io = SystemConnector.connect(&address).await.unwrap();
+        let (mut accepted, _) = listener.accept().await.unwrap();
+        io.write_all(b"x").await.unwrap();
+        accepted.write_all(b"y").await.unwrap();
+        // Nothing is read where there is no room: that is no end.
+        assert_eq!(io.read(&mut []).await.unwrap(), 0);
+        assert_eq!(io.read_u8().await.unwrap(), b'y');
+        accepted.shutdown().await.unwrap();
+        assert_eq!(io.read(&mut [0; 1]).await.unwrap(), 0);
+        io.shutdown().await.unwrap();
+        drop(io);
+        let mut rest = Vec::new();
+        assert_eq!(accepted.read_to_end(&mut rest).await.unwrap(), 1);
     }
 
     #[tokio::test]

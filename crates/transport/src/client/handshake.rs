@@ -221,14 +221,12 @@ fn user_agent(text: Cow<'static, str>) -> HeaderValue {
         Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
         Cow::Owned(text) => text.into(),
     };
-    HeaderValue::from_maybe_shared(text.clone()).unwrap_or_else(|_| {
-        let legal = text
-            .iter()
-            .copied()
-            .filter(|byte| matches!(byte, b' '..=b'~'));
-        HeaderValue::try_from(legal.collect::<Vec<_>>())
-            .expect("printable ASCII is legal in a header")
-    })
+    let is_legal = |byte: &u8| matches!(byte, b' '..=b'~');
+    let legal = match text.iter().all(is_legal) {
+        true => text,
+        false => text.iter().copied().filter(is_legal).collect(),
+    };
+    HeaderValue::from_maybe_shared(legal).expect("printable ASCII is legal in a header")
 }
 
 /// How far an attempt to connect came.
