@@ -11,9 +11,9 @@
 //! assert_eq!(status.to_string(), "NOT_FOUND: no such train");
 //! ```
 //!
-//! Tasks and policies leave word for each other in a [`mailbox`].
+//! Tasks and policies leave word for each other in a [`mailbox`], and for all who care on a [`Bulletin`].
 //!
-//! Deliberately absent: I/O, tasks, clocks, and locks but that of a mailbox. This crate does not depend on tokio, h2 or hyper;
+//! Deliberately absent: I/O, tasks, clocks, and locks but those of these two. This crate does not depend on tokio, h2 or hyper;
 //! time and randomness come in as arguments.
 
 mod code;
@@ -24,6 +24,7 @@ pub mod details;
 pub mod explanation;
 
 mod any_message;
+mod bulletin;
 mod load_report;
 mod mailbox;
 mod metadata;
@@ -46,6 +47,7 @@ pub use address::{Address, Network};
 pub use any_message::{AnyMessage, Payload, WrongMessage};
 pub use attributes::Attributes;
 pub use backoff::Backoff;
+pub use bulletin::{Bulletin, WaitFor};
 pub use code::{Code, UnknownCode};
 pub use connectivity::{ConnectivityState, StateCounts};
 pub use endpoint::Endpoint;

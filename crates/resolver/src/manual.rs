@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_core::future::BoxFuture;
-use highball_core::Rejected;
-use tokio::sync::watch;
+use highball_core::{Bulletin, Rejected};
 
 use crate::{BadTarget, Resolution, Resolver, ResolverFactory, ResolverOptions, Target, Updates};
 
@@ -25,10 +24,14 @@ use crate::{BadTarget, Resolution, Resolver, ResolverFactory, ResolverOptions, T
 /// servers.update(Resolution::new(["127.0.0.1:50051"]));
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualResolver {
-    scheme: Arc<str>,
-    board: watch::Sender<Board>,
-    requests: Arc<AtomicU64>,
+pub struct ManualResolver(Arc<Shared>);
+
+/// What all copies share.
+#[derive(Debug)]
+struct Shared {
+    scheme: Box<str>,
+    board: Bulletin<Board>,
+    requests: AtomicU64,
 }
 
 /// What was said last, and what came of it.
@@ -44,19 +47,19 @@ struct Board {
 
 impl ManualResolver {
     /// A resolver for targets like `scheme:///anything`; `scheme` must be in lower case.
-    pub fn new(scheme: impl Into<Arc<str>>) -> Self {
-        Self {
+    pub fn new(scheme: impl Into<Box<str>>) -> Self {
+        Self(Arc::new(Shared {
             scheme: scheme.into(),
-            board: watch::Sender::new(Board::default()),
-            requests: Arc::default(),
-        }
+            board: Bulletin::new(Board::default()),
+            requests: AtomicU64::new(0),
+        }))
     }
 
     /// Says this from now on. Never waits.
     pub fn update(&self, resolution: Resolution) {
-        self.board.send_modify(|board| {
+        self.0.board.change(|board| {
             board.number += 1;
-            board.latest = Some(resolution);
+            board.latest.replace(resolution)
         });
     }
 
@@ -67,24 +70,21 @@ impl ManualResolver {
     ///
     /// [`Rejected`] if the channel or its policy could not use the update.
     pub async fn verdict(&self) -> Result<(), Rejected> {
-        let wanted = self.board.borrow().number;
-        let mut board = self.board.subscribe();
-        match board.wait_for(|board| board.judged >= wanted).await {
-            Ok(board) => board.verdict.clone().map_or(Ok(()), Err),
-            // Not reached: `self` holds the sender.
-            Err(_) => Ok(()),
-        }
+        let wanted = self.0.board.read(|board| board.number);
+        let verdict = |board: &Board| (board.judged >= wanted).then(|| board.verdict.clone());
+        let verdict = self.0.board.wait_for(verdict).await;
+        verdict.map_or(Ok(()), Err)
     }
 
     /// How often channels have requested re-resolution so far. Requests in quick succession count once.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.0.requests.load(Ordering::Relaxed)
     }
 }
 
 impl ResolverFactory for ManualResolver {
     fn scheme(&self) -> &str {
-        &self.scheme
+        &self.0.scheme
     }
 
     fn build(
@@ -99,20 +99,17 @@ impl ResolverFactory for ManualResolver {
 impl Resolver for ManualResolver {
     fn run(self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let mut board = self.board.subscribe();
             let mut seen = 0;
             loop {
-                let said = next(&mut board, seen);
-                if let Some((number, resolution)) = said {
-                    seen = number;
-                    let judging = updates.send(resolution);
-                    self.judged(number, judging.await);
-                }
                 tokio::select! {
-                    // Always well: `self` holds the sender.
-                    _ = board.changed() => {}
+                    biased;
+                    (number, resolution) = self.0.board.wait_for(|board| next(board, seen)) => {
+                        seen = number;
+                        let judging = updates.send(resolution);
+                        self.judged(number, judging.await);
+                    }
                     () = updates.requested() => {
-                        self.requests.fetch_add(1, Ordering::Relaxed);
+                        self.0.requests.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }
@@ -122,20 +119,17 @@ impl Resolver for ManualResolver {
 
 impl ManualResolver {
     fn judged(&self, number: u64, verdict: Result<(), Rejected>) {
-        self.board.send_if_modified(|board| {
-            let first = board.judged < number;
-            if first {
+        self.0.board.change(|board| {
+            if board.judged < number {
                 board.judged = number;
                 board.verdict = verdict.err();
             }
-            first
         });
     }
 }
 
 /// An update behind number `seen`, if there is one.
-fn next(board: &mut watch::Receiver<Board>, seen: u64) -> Option<(u64, Resolution)> {
-    let board = board.borrow_and_update();
+fn next(board: &Board, seen: u64) -> Option<(u64, Resolution)> {
     let latest = board.latest.as_ref().filter(|_| board.number > seen)?;
     Some((board.number, latest.clone()))
 }
