@@ -49,7 +49,7 @@ impl SameHeaders {
             (header::TE, TRAILERS),
             (GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS),
         ];
-        let bare = fields.into_iter().collect();
+        let bare = fitted(&fields.into_iter().collect());
         Self {
             longest: header_list_size(&bare) + OF_SOME_CALLS,
             bare,
@@ -70,7 +70,7 @@ impl SameHeaders {
         let mut places = self.places();
         match &mut places[place_of(left)] {
             Some(sent) if sent.time == left => {
-                let same = || Box::new(self.with(encode_timeout(left)));
+                let same = || Box::new(fitted(&self.with(encode_timeout(left))));
                 HeaderMap::clone(sent.headers.get_or_insert_with(same))
             }
             _ => {
@@ -98,6 +98,11 @@ impl SameHeaders {
     fn places(&self) -> MutexGuard<'_, [Option<Sent>; PLACES]> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same, without room to spare: each connection keeps it.
+fn fitted(headers: &HeaderMap) -> HeaderMap {
+    headers.clone()
 }
 
 /// Spreads what people write: whole seconds, and a few hundred milliseconds.
