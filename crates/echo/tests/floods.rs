@@ -8,8 +8,11 @@ mod script;
 #[expect(dead_code, reason = "made for the tests of calls")]
 mod world;
 
+use std::time::Duration;
+
 use highball_channel::Code;
 use highball_testkit::peer::Frame;
+use tokio::time::timeout;
 
 use script::Script;
 
@@ -23,7 +26,8 @@ async fn flood(frame: &[u8]) {
     let mut peer = script.accept().await;
     peer.headers().await;
     peer.send_bytes(frame).await;
-    let status = call.await.expect("it does not panic");
+    let ended = timeout(Duration::from_secs(60), call).await;
+    let status = ended.expect("it is over").expect("it does not panic");
     let status = status.expect_err("the connection is closed");
     assert_eq!(status.code(), Code::Unavailable);
     let calm = |frame: &Frame| matches!(frame, Frame::GoAway { code: 11, .. });
