@@ -411,6 +411,21 @@ mod tests {
     }
 
     #[test]
+    fn keys_that_grpc_keeps_for_itself_are_not_seen_on_receipt() {
+        let mut headers = HeaderMap::new();
+        for key in ["grpc-timeout", "grpc-yet-unknown", "te"] {
+            headers.append(key, HeaderValue::from_static("1"));
+        }
+        for key in ["grpc-previous-rpc-attempts", "grpc-retry-pushback-ms"] {
+            headers.append(key, HeaderValue::from_static("1"));
+        }
+        let metadata = MetadataMap::from_wire(headers).unwrap();
+        assert_eq!(metadata.len(), 2);
+        assert_eq!(metadata.get("grpc-previous-rpc-attempts"), Some("1"));
+        assert_eq!(metadata.get("grpc-retry-pushback-ms"), Some("1"));
+    }
+
+    #[test]
     fn a_received_binary_value_that_is_not_base64_is_named() {
         let mut headers = HeaderMap::new();
         headers.append("k-bin", HeaderValue::from_static("!"));
