@@ -1,14 +1,14 @@
 //! From a target and a few choices to a channel.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use highball_balancer::{Policy, Registry};
 use highball_core::{Backoff, mailbox};
 use highball_resolver::{ProxySettings, ResolverFactory, ResolverOptions, ResolverRegistry};
 use highball_transport::client::{ClientOptions, Keepalive};
-use highball_transport::{ChannelCredentials, Compression, Connector, SystemConnector};
+use highball_transport::{ChannelCredentials, Compression, Connector};
 
 use crate::activity::Activity;
 use crate::authority::{authority, chosen_authority};
@@ -20,6 +20,7 @@ use crate::interceptor::{AnyInterceptor, ClientInterceptor};
 use crate::picker_slot::PickerSlot;
 use crate::service_config::ServiceConfig;
 use crate::state::ChannelState;
+use crate::way::way;
 
 /// How long a channel goes without a call before it lets go of its connections.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -195,14 +196,19 @@ impl ChannelBuilder {
     /// let builder = Channel::builder("echo.example:50051").insecure().proxy(proxy);
     /// # Ok::<(), BadProxy>(())
     /// ```
+    ///
+    /// Only with the feature `proxy`. Without it, servers are reached directly; where the environment names a proxy for
+    /// a channel's target, that is in the log when the channel is built.
+    #[cfg(feature = "proxy")]
     pub fn proxy(mut self, settings: ProxySettings) -> Self {
         self.proxy = Some(settings);
         self
     }
 
     /// Reaches all servers directly, whatever the environment says.
-    pub fn no_proxy(self) -> Self {
-        self.proxy(ProxySettings::none())
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = Some(ProxySettings::none());
+        self
     }
 
     /// Puts `name` in front of the `user-agent`: `name highball/<version>`.
@@ -322,7 +328,7 @@ impl ChannelBuilder {
         }
         let authority = authority(chosen, &*factory, &target)?;
         client.authority = Some(authority.clone());
-        let (connector, proxy) = way(self.connector, self.proxy);
+        let (connector, proxy) = way(&target, self.connector, self.proxy);
         let (driver, inbox) = mailbox();
         let setup = Setup {
             target: target.clone(),
@@ -353,22 +359,6 @@ impl ChannelBuilder {
             shared, driver, target, authority, calls,
         )))
     }
-}
-
-/// It has nothing to tell apart: one for all channels.
-static SYSTEM: LazyLock<Arc<dyn Connector>> = LazyLock::new(|| Arc::new(SystemConnector));
-
-/// The way to servers, and who stands in it: the environment's proxy only in the system's network.
-fn way(
-    connector: Option<Arc<dyn Connector>>,
-    proxy: Option<ProxySettings>,
-) -> (Arc<dyn Connector>, ProxySettings) {
-    let proxy = proxy.unwrap_or_else(|| match connector {
-        Some(_) => ProxySettings::none(),
-        None => ProxySettings::from_env(),
-    });
-    let connector = connector.unwrap_or_else(|| SYSTEM.clone());
-    (connector, proxy)
 }
 
 /// How connections are secured.

@@ -44,8 +44,9 @@
 //!
 //! # Reaching its servers
 //!
-//! Directly, or through the HTTP proxy that `HTTPS_PROXY` and `NO_PROXY` name or that
-//! [`ChannelBuilder::proxy`] sets (gRFC A1).
+//! Directly, or, with the feature `proxy`, through the HTTP proxy that `HTTPS_PROXY` and `NO_PROXY` name or that
+//! `ChannelBuilder::proxy` sets (gRFC A1). Without it, a channel that the environment has a proxy for says in the log
+//! that it goes past it.
 //!
 //! Each address has one connection. Calls that the server's MAX_CONCURRENT_STREAMS keeps waiting for a stream have
 //! others made to the same address if the service config allows it (gRFC A105), up to a
@@ -123,6 +124,7 @@ mod driver;
 mod activity;
 mod picker_slot;
 mod state;
+mod way;
 
 mod call;
 mod call_credentials;

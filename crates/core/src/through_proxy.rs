@@ -9,6 +9,7 @@ use crate::Address;
 /// (HTTP `CONNECT`, gRFC A1).
 ///
 /// Attached by a channel that uses a proxy. A resolver or a policy may attach it as well.
+/// Built without the feature `proxy`, a client cannot connect to an address that has it.
 ///
 /// ```
 /// use highball_core::{Address, Attributes, ThroughProxy};

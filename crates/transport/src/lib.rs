@@ -21,6 +21,11 @@
 //! none, and nothing of it is paid for. Both ends say what they read (`grpc-accept-encoding`) in every request and in the
 //! headers of every reply: without these features, `identity`. That is one byte in HPACK.
 //!
+//! # Proxies
+//!
+//! With the feature `proxy`, an address that has the attribute [`ThroughProxy`](highball_core::ThroughProxy) is reached
+//! through that proxy (HTTP `CONNECT`, gRFC A1). Without it, connecting to such an address fails.
+//!
 //! # Settings
 //!
 //! Nothing is left to a default of h2's. Those marked with a star can be set, by
@@ -53,6 +58,7 @@ mod compression;
 mod connect;
 mod credentials;
 mod credit;
+mod dial;
 pub mod framing;
 mod gate;
 mod inflow;
@@ -68,6 +74,7 @@ mod status;
 mod tap;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "proxy")]
 mod tunnel;
 
 pub use compression::{Compression, CompressionSwitch, Compressions};

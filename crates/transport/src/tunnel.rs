@@ -6,25 +6,35 @@
 //!                                                           └─ anything else: the proxy's words are the error
 //! ```
 //!
-//! By hand, for it is one request and the head of one reply, and HTTP/1.1's bodies, pipelines and upgrades have
-//! no place in it.
+//! hyper says this and reads the answer. Then it gives the byte stream back, and what it has read beyond the answer.
 
+use std::error::Error as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use bytes::{Buf as _, BytesMut};
-use futures_core::future::BoxFuture;
+use bytes::{Buf as _, Bytes};
 use highball_core::{Address, ThroughProxy};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use http::header::{HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, USER_AGENT};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::ext::ReasonPhrase;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connect::{BoxIo, Connector, Io};
 
 /// The longest head of a reply.
 const LONGEST_HEAD: usize = 16 * 1024;
+
+/// The most headers of a reply.
+const MOST_HEADERS: usize = 100;
 
 /// How much of what a proxy says is shown.
 const SHOWN: usize = 200;
@@ -34,48 +44,34 @@ const SHOWN: usize = 200;
 enum ProxyError {
     #[error("cannot ask a proxy for {0:?}")]
     Target(String),
-    #[error("failed to send CONNECT to the proxy: {0}")]
-    Send(io::Error),
-    #[error("failed to read the proxy's answer to CONNECT: {0}")]
-    Receive(io::Error),
+    #[error("the connection to the proxy broke before it had answered CONNECT: {0}")]
+    Broken(String),
     #[error("the proxy closed the connection instead of answering CONNECT{}", after(.0))]
     Closed(String),
     #[error("the proxy answered CONNECT with a head of more than {LONGEST_HEAD} bytes")]
     Oversize,
-    #[error("the proxy does not answer in HTTP/1.1: {0:?}")]
-    NotHttp(String),
+    #[error("the proxy does not answer in HTTP/1.1 ({why}): {said:?}")]
+    NotHttp { why: String, said: String },
     #[error("failed to do connect handshake, response: {0:?}")]
     Refused(String),
 }
 
-/// Connects to `address`: through a proxy, if it has the attribute [`ThroughProxy`].
-pub(crate) fn connect<'a>(
-    connector: &'a dyn Connector,
-    address: &'a Address,
-    user_agent: &'a str,
-) -> BoxFuture<'a, io::Result<BoxIo>> {
-    match address.attributes().get::<ThroughProxy>() {
-        Some(through) => Box::pin(tunnel(connector, address, through, user_agent)),
-        None => connector.connect(address),
-    }
-}
-
-async fn tunnel(
+/// Connects to `address` through a proxy.
+///
+/// Dropping the future closes the connection to the proxy.
+pub(crate) async fn connect(
     connector: &dyn Connector,
     address: &Address,
     through: &ThroughProxy,
     user_agent: &str,
 ) -> io::Result<BoxIo> {
-    let request = request(address.text(), through, user_agent)?;
+    let server = address.text();
+    let request = request(server, through, user_agent).ok_or_else(|| {
+        let error = ProxyError::Target(server.to_owned());
+        failed(io::ErrorKind::InvalidInput, error)
+    })?;
     let proxy = Address::tcp(through.proxy());
-    let mut io = connector.connect(&proxy).await?;
-    let sent = async {
-        io.write_all(request.as_bytes()).await?;
-        io.flush().await
-    };
-    sent.await
-        .map_err(|error| failed(error.kind(), ProxyError::Send(error)))?;
-    let early = answer(&mut io).await?;
+    let (io, early) = ask(connector.connect(&proxy).await?, request).await?;
     Ok(Box::new(Tunnel {
         io,
         early,
@@ -83,20 +79,21 @@ async fn tunnel(
     }))
 }
 
-fn request(server: &str, through: &ThroughProxy, user_agent: &str) -> io::Result<String> {
-    // It may be what somebody has typed: no spaces, no further lines.
-    if server.is_empty() || !server.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let error = ProxyError::Target(server.to_owned());
-        return Err(failed(io::ErrorKind::InvalidInput, error));
+/// `None`, if `server` is none: it may be what somebody has typed.
+fn request(server: &str, through: &ThroughProxy, user_agent: &str) -> Option<Request<String>> {
+    let authority = Authority::try_from(server).ok()?;
+    let mut request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(Uri::from(authority))
+        .header(HOST, server)
+        .header(USER_AGENT, printable(user_agent));
+    if let Some(user_info) = through.user_info() {
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(user_info));
+        let mut basic = HeaderValue::try_from(basic).ok()?;
+        basic.set_sensitive(true);
+        request = request.header(PROXY_AUTHORIZATION, basic);
     }
-    let authorization = through.user_info().map_or_else(String::new, |user_info| {
-        let encoded = BASE64_STANDARD.encode(user_info);
-        format!("Proxy-Authorization: Basic {encoded}\r\n")
-    });
-    Ok(format!(
-        "CONNECT {server} HTTP/1.1\r\nHost: {server}\r\nUser-Agent: {}\r\n{authorization}\r\n",
-        printable(user_agent)
-    ))
+    request.body(String::new()).ok()
 }
 
 /// As in calls: what a header cannot carry is left out.
@@ -106,70 +103,70 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-/// Waits until the proxy says yes. What came behind its words is the server's.
-async fn answer(io: &mut BoxIo) -> io::Result<BytesMut> {
-    let mut read = BytesMut::with_capacity(1024);
-    loop {
-        let head = head(io, &mut read).await?;
-        let code = code(&head).ok_or_else(|| {
-            let error = ProxyError::NotHttp(first_line(&head).to_owned());
-            failed(io::ErrorKind::InvalidData, error)
-        })?;
-        match code {
-            // Interim words; a switch of protocols is nothing that was asked for.
-            100 | 102..=199 => {}
-            200..=299 => return Ok(read),
-            _ => {
-                let error = ProxyError::Refused(refusal(&head));
-                return Err(failed(io::ErrorKind::PermissionDenied, error));
-            }
+/// Has the proxy say yes. What came behind its words is the server's.
+async fn ask(io: BoxIo, request: Request<String>) -> io::Result<(BoxIo, Bytes)> {
+    let handshake = http1::Builder::new()
+        .title_case_headers(true)
+        .max_buf_size(LONGEST_HEAD)
+        .max_headers(MOST_HEADERS)
+        .handshake(TokioIo::new(io));
+    let (mut sender, mut connection) = handshake.await.map_err(|error| went_wrong(&error, b""))?;
+    let mut is_over = false;
+    let answer = {
+        let mut answer = pin!(sender.send_request(request));
+        // What ends the connection is told to the answer.
+        poll_fn(|cx| {
+            is_over = is_over || connection.poll_without_shutdown(cx).is_ready();
+            answer.as_mut().poll(cx)
+        })
+        .await
+    };
+    // With the answer, hyper has done its part: the reply to a CONNECT has no body, whatever its headers say.
+    let parts = connection.into_parts();
+    let answer = answer.map_err(|error| went_wrong(&error, &parts.read_buf))?;
+    match answer.status().is_success() {
+        true => Ok((parts.io.into_inner(), parts.read_buf)),
+        false => {
+            let error = ProxyError::Refused(refusal(&answer));
+            Err(failed(io::ErrorKind::PermissionDenied, error))
         }
     }
 }
 
-/// The next head, up to the empty line that ends it. What came behind stays in `read`.
-async fn head(io: &mut BoxIo, read: &mut BytesMut) -> io::Result<String> {
-    let mut searched = 0;
-    loop {
-        let end = read[searched..]
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n");
-        if let Some(end) = end {
-            let head = read.split_to(searched + end + 4);
-            return Ok(String::from_utf8_lossy(&head).into_owned());
-        }
-        if read.len() > LONGEST_HEAD {
-            return Err(failed(io::ErrorKind::InvalidData, ProxyError::Oversize));
-        }
-        // The end of what was searched may be the beginning of an end.
-        searched = read.len().saturating_sub(3);
-        let received = io.read_buf(read).await;
-        let count = received.map_err(|error| failed(error.kind(), ProxyError::Receive(error)))?;
-        if count == 0 {
-            let said = String::from_utf8_lossy(read).into_owned();
-            let error = ProxyError::Closed(first_line(&said).to_owned());
-            return Err(failed(io::ErrorKind::UnexpectedEof, error));
-        }
+/// Why there is no answer; `read` is what there is of one.
+fn went_wrong(error: &hyper::Error, read: &[u8]) -> io::Error {
+    // What happens before the request has left is the reason why it is cancelled.
+    let reason = error.source().and_then(|source| source.downcast_ref());
+    let error: &hyper::Error = reason.unwrap_or(error);
+    let broken = error.source().and_then(|source| source.downcast_ref());
+    let said = first_line(&String::from_utf8_lossy(read)).to_owned();
+    if let Some(broken) = broken {
+        let broken: &io::Error = broken;
+        failed(broken.kind(), ProxyError::Broken(broken.to_string()))
+    } else if read.len() >= LONGEST_HEAD {
+        failed(io::ErrorKind::InvalidData, ProxyError::Oversize)
+    } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        failed(io::ErrorKind::UnexpectedEof, ProxyError::Closed(said))
+    } else {
+        let why = error.to_string();
+        let error = ProxyError::NotHttp { why, said };
+        failed(io::ErrorKind::InvalidData, error)
     }
-}
-
-/// The three digits of `HTTP/1.1 200 OK`.
-fn code(head: &str) -> Option<u16> {
-    let (version, rest) = first_line(head).split_once(' ')?;
-    let digits = rest.split(' ').next()?;
-    let is_http = matches!(version, "HTTP/1.0" | "HTTP/1.1");
-    let are_digits = digits.len() == 3 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    (is_http && are_digits).then(|| digits.parse().ok())?
 }
 
 /// What a proxy says no with: its status, and how it wants to be shown who asks.
-fn refusal(head: &str) -> String {
-    let wants = head.lines().skip(1).filter(|line| {
-        let name = line.split(':').next().unwrap_or(line);
-        name.eq_ignore_ascii_case("proxy-authenticate")
-    });
-    let lines: Vec<_> = std::iter::once(first_line(head)).chain(wants).collect();
-    shortened(&lines.join("; ")).to_owned()
+fn refusal(answer: &Response<Incoming>) -> String {
+    let status = answer.status();
+    let reason = match answer.extensions().get::<ReasonPhrase>() {
+        Some(own) => String::from_utf8_lossy(own.as_bytes()),
+        None => status.canonical_reason().unwrap_or_default().into(),
+    };
+    let mut text = format!("{:?} {} {reason}", answer.version(), status.as_str());
+    for wants in answer.headers().get_all(PROXY_AUTHENTICATE) {
+        text.push_str("; Proxy-Authenticate: ");
+        text.push_str(&String::from_utf8_lossy(wants.as_bytes()));
+    }
+    shortened(&text).to_owned()
 }
 
 fn first_line(text: &str) -> &str {
@@ -198,7 +195,7 @@ fn failed(kind: io::ErrorKind, error: ProxyError) -> io::Error {
 struct Tunnel {
     io: BoxIo,
     /// What the server said while the proxy still did.
-    early: BytesMut,
+    early: Bytes,
     server: Address,
 }
 
@@ -226,7 +223,7 @@ impl AsyncRead for Tunnel {
         out.put_slice(&self.early[..count]);
         self.early.advance(count);
         if self.early.is_empty() {
-            self.early = BytesMut::new();
+            self.early = Bytes::new();
         }
         Poll::Ready(Ok(()))
     }
@@ -264,10 +261,13 @@ impl AsyncWrite for Tunnel {
 
 #[cfg(test)]
 mod tests {
+    use futures_core::future::BoxFuture;
     use highball_core::Attributes;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
     use crate::MemoryNetwork;
+    use crate::dial::dial;
 
     /// What comes of asking `server` of a proxy that answers with these bytes, in pieces of this size, and then
     /// closes; and what the proxy was asked.
@@ -289,15 +289,21 @@ mod tests {
             }
             String::from_utf8(request).unwrap()
         };
-        tokio::join!(connect(&network, &address, "highball/1"), answering)
+        tokio::join!(dial(&network, &address, "highball/1"), answering)
     }
 
-    async fn error(reply: &[u8]) -> String {
+    /// What is told of this reply, in pieces of several sizes.
+    async fn errors(reply: &[u8]) -> Vec<String> {
         let mut texts = Vec::new();
         for piece in [1, 7, reply.len().max(1)] {
             let (asked, _) = asked("server:443", reply, piece).await;
             texts.push(asked.unwrap_err().to_string());
         }
+        texts
+    }
+
+    async fn error(reply: &[u8]) -> String {
+        let mut texts = errors(reply).await;
         texts.dedup();
         assert_eq!(texts.len(), 1, "the same in any pieces: {texts:?}");
         texts.remove(0)
@@ -339,7 +345,11 @@ mod tests {
         assert_eq!(
             error(wants).await,
             "failed to do connect handshake, response: \
-             \"HTTP/1.1 407 Proxy Authentication Required; proxy-authenticate: Basic\""
+             \"HTTP/1.1 407 Proxy Authentication Required; Proxy-Authenticate: Basic\""
+        );
+        assert_eq!(
+            error(b"HTTP/1.0 403 Not Today\r\nContent-Length: 100\r\n\r\nBecause").await,
+            "failed to do connect handshake, response: \"HTTP/1.0 403 Not Today\""
         );
         for code in ["101", "302", "500"] {
             let told = error(format!("HTTP/1.1 {code} No\r\n\r\n").as_bytes()).await;
@@ -355,19 +365,64 @@ mod tests {
             error(b"HTTP/1.1 200 OK\r\nA: b").await,
             format!("{closed}, after \"HTTP/1.1 200 OK\"")
         );
+        assert_eq!(error(b"\r\n\r\n").await, closed);
         for strange in [
             "SSH-2.0-x\r\n\r\n",
+            "220 mail.test ESMTP\r\n",
             "HTTP/2 200\r\n\r\n",
             "HTTP/1.1 20\r\n\r\n",
             "HTTP/1.1 +20\r\n\r\n",
             "HTTP/1.1\r\n\r\n",
-            "\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na b\r\n\r\n",
         ] {
-            let told = error(strange.as_bytes()).await;
-            assert!(
-                told.starts_with("the proxy does not answer in HTTP/1.1"),
-                "{told}"
-            );
+            for told in errors(strange.as_bytes()).await {
+                let (start, said) = told.split_once("): ").unwrap();
+                assert!(
+                    start.starts_with("the proxy does not answer in HTTP/1.1 (invalid HTTP"),
+                    "{told}"
+                );
+                let said = said.trim_matches('"');
+                assert!(
+                    !said.is_empty() && strange.starts_with(said),
+                    "as much as has come: {told}"
+                );
+            }
+        }
+    }
+
+    /// Leads to a proxy that says this without having been asked, and closes.
+    #[derive(Debug)]
+    struct Unasked(&'static [u8]);
+
+    impl Connector for Unasked {
+        fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
+            Box::pin(async move {
+                let network = MemoryNetwork::new();
+                let mut proxy = network.listen(address.text());
+                let (io, accepted) = tokio::join!(network.connect(address), proxy.accept());
+                accepted?.write_all(self.0).await?;
+                io
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_does_not_speak_before_it_is_asked() {
+        let through = Attributes::default().with(ThroughProxy::new("proxy:1"));
+        let address = Address::tcp("server:443").with_attributes(through);
+        for (words, expected) in [
+            (
+                "",
+                "the proxy closed the connection instead of answering CONNECT",
+            ),
+            (
+                "SSH-2.0-x\r\n",
+                "the proxy does not answer in HTTP/1.1 (received unexpected message from connection): \"SSH-2.0-x\"",
+            ),
+        ] {
+            let unasked = Unasked(words.as_bytes());
+            let error = dial(&unasked, &address, "x").await.unwrap_err();
+            assert_eq!(error.to_string(), expected);
         }
     }
 
@@ -381,6 +436,37 @@ mod tests {
                 "the proxy answered CONNECT with a head of more than 16384 bytes"
             );
         }
+        let reply = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(101));
+        let told = error(reply.as_bytes()).await;
+        assert!(told.contains("(message head is too large)"), "{told}");
+        let reply = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(100));
+        let (asked, _) = asked("server:443", reply.as_bytes(), 1000).await;
+        assert_eq!(asked.unwrap().peer(), Address::tcp("server:443"));
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_says_is_shown_up_to_a_bound() {
+        let reply = format!("HTTP/1.1 403 {}\r\n\r\n", "no ".repeat(1000));
+        let start = "failed to do connect handshake, response: \"HTTP/1.1 403 no no";
+        let told = error(reply.as_bytes()).await;
+        assert!(told.starts_with(start) && told.len() < 300, "{told}");
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_is_given_up_closes_the_connection_to_the_proxy() {
+        let network = MemoryNetwork::new();
+        let mut proxy = network.listen("proxy:1");
+        let through = Attributes::default().with(ThroughProxy::new("proxy:1"));
+        let address = Address::tcp("server:443").with_attributes(through);
+        let asking = dial(&network, &address, "x");
+        let mut io = tokio::select! {
+            biased;
+            _ = asking => panic!("nobody has answered"),
+            io = proxy.accept() => io.unwrap(),
+        };
+        let mut asked = String::new();
+        io.read_to_string(&mut asked).await.unwrap();
+        assert!(asked.is_empty() || asked.starts_with("CONNECT"), "{asked}");
     }
 
     #[tokio::test]
@@ -389,7 +475,7 @@ mod tests {
         for server in ["", "a:1\r\nHost: b", "a b:1", "ä:1"] {
             let through = Attributes::default().with(ThroughProxy::new("proxy:1"));
             let address = Address::tcp(server).with_attributes(through);
-            let error = connect(&network, &address, "x").await.unwrap_err();
+            let error = dial(&network, &address, "x").await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{server:?}");
         }
     }

@@ -110,6 +110,19 @@ impl ProxySettings {
         }
     }
 
+    /// Whether servers of `target` are reached through a proxy, as far as that can be told before they are known: of
+    /// the schemes that Highball does not know, yes.
+    pub fn concerns(&self, target: &Target) -> bool {
+        match (&self.proxy, target.scheme()) {
+            (None, _) | (_, "unix" | "unix-abstract") => false,
+            (Some(_), "dns" | "ipv4" | "ipv6" | "passthrough") => {
+                let mut servers = target.endpoint().split(',').map(HostPort::parse);
+                servers.any(|server| server.is_ok_and(|server| !self.bypass.covers(&server)))
+            }
+            (Some(_), _) => true,
+        }
+    }
+
     /// The proxy that `server` is reached through; `None` if it is reached directly.
     fn proxy_for(&self, server: &HostPort) -> Result<Option<&Proxy>, BadProxy> {
         match &self.proxy {
@@ -199,6 +212,35 @@ mod tests {
         assert_eq!(through(&[lower, ("no_proxy", "a")], "a"), None);
         let both = [lower, ("NO_PROXY", "b"), ("no_proxy", "a")];
         assert_eq!(through(&both, "a").unwrap(), "lower:2");
+    }
+
+    #[test]
+    fn a_proxy_concerns_targets_with_servers_elsewhere() {
+        let concerned = |proxy: &str, target: &str| {
+            let settings = ProxySettings::from_variables(|name| match name {
+                "HTTPS_PROXY" => Some(proxy.to_owned()),
+                "NO_PROXY" => Some("listed.example,10.0.0.0/8".to_owned()),
+                _ => None,
+            });
+            settings.concerns(&Target::parse(target).unwrap())
+        };
+        for (target, expected) in [
+            ("dns:///server.example:443", true),
+            ("dns:///a.listed.example", false),
+            ("dns:///localhost:1", false),
+            ("ipv4:10.0.0.1:1,192.0.2.1:1", true),
+            ("ipv4:10.0.0.1:1,127.0.0.1:1", false),
+            ("ipv6:[2001:db8::1]:1", true),
+            ("ipv6:[::1]:1", false),
+            ("passthrough:///server.example:443", true),
+            ("unix:/run/server", false),
+            ("unix-abstract:server", false),
+            ("own:///anything", true),
+        ] {
+            assert_eq!(concerned("proxy:1", target), expected, "{target}");
+            assert_eq!(concerned("socks5://proxy:1", target), expected, "{target}");
+            assert!(!concerned("", target), "{target}");
+        }
     }
 
     #[test]

@@ -27,10 +27,10 @@ use super::task::ConnectionTask;
 use super::{ClientOptions, Connection, ConnectionEnd, Lost};
 use crate::connect::{BoxIo, Connector};
 use crate::credentials::{Secured, host_of};
+use crate::dial::dial;
 use crate::keepalive::set_user_timeout;
 use crate::settings;
 use crate::tap::{Facts, Role, Tap, TapHandle, WireEnd, tap};
-use crate::tunnel;
 
 type H2 = client::Connection<Tap, Bytes>;
 
@@ -50,7 +50,7 @@ pub async fn connect(
     options: &ClientOptions,
 ) -> Result<(Connection, ConnectionEnd), ConnectError> {
     let failed = |stage, source| ConnectError::new(address.clone(), stage, source);
-    let io = tunnel::connect(connector, address, &options.user_agent)
+    let io = dial(connector, address, &options.user_agent)
         .await
         .map_err(|source| failed(ConnectStage::Dialing, source))?;
     let at = io.peer();
