@@ -101,14 +101,14 @@ impl Resolver for ManualResolver {
         Box::pin(async move {
             let mut seen = 0;
             loop {
-                tokio::select! {
-                    biased;
-                    (number, resolution) = self.0.board.wait_for(|board| next(board, seen)) => {
+                let update = self.0.board.wait_for(|board| next(board, seen));
+                match updates.unless_requested(update).await {
+                    Some((number, resolution)) => {
                         seen = number;
                         let judging = updates.send(resolution);
                         self.judged(number, judging.await);
                     }
-                    () = updates.requested() => {
+                    None => {
                         self.0.requests.fetch_add(1, Ordering::Relaxed);
                     }
                 }

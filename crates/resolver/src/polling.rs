@@ -12,7 +12,7 @@
 //! ```
 
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,15 +264,13 @@ impl Pace {
             sleep(self.floor).await;
             updates.requested().await;
         };
-        let due = async {
-            match self.every {
-                Some(interval) => sleep(interval).await,
-                None => pending().await,
-            }
+        let Some(interval) = self.every else {
+            requested.await;
+            return Reason::Requested;
         };
-        tokio::select! {
-            () = requested => Reason::Requested,
-            () = due => Reason::Due,
+        match timeout(interval, requested).await {
+            Ok(()) => Reason::Requested,
+            Err(_) => Reason::Due,
         }
     }
 }

@@ -11,7 +11,8 @@
 //! a slow policy; one that gives up waiting and sends another takes back what has not been heard. Requests never
 //! wait: a thousand are one, and the resolver answers when it sees fit.
 
-use std::future;
+use std::future::{self, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -72,6 +73,19 @@ impl Updates {
         while !self.requests.pending.swap(false, Ordering::AcqRel) {
             self.requests.wake.notified().await;
         }
+    }
+
+    /// Waits for something else, which goes first; `None` if someone requests re-resolution before it comes.
+    pub(crate) async fn unless_requested<T>(
+        &self,
+        mut event: impl Future<Output = T> + Unpin,
+    ) -> Option<T> {
+        let mut requested = pin!(self.requested());
+        let first = poll_fn(|cx| match Pin::new(&mut event).poll(cx) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending => requested.as_mut().poll(cx).map(|()| None),
+        });
+        first.await
     }
 
     /// Whether the channel has dropped its end. Wakes the last task that asked when it does.

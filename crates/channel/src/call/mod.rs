@@ -45,7 +45,7 @@ use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Status};
 use highball_transport::{Compressions, framing};
 use http::uri::Authority;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::call_credentials::AnyCallCredentials;
 use crate::channel::Handle;
@@ -165,13 +165,8 @@ impl Call {
             Verdict::Again(delay) => delay,
         };
         let waiting = || "waiting to try again".to_owned();
-        let waited = pin!(async {
-            tokio::select! {
-                () = sleep(delay) => (),
-                () = self.channel.closed() => (),
-            }
-        });
-        timer.wait(Phase::Backoff, waited, waiting).await
+        let waited = pin!(timeout(delay, self.channel.closed()));
+        timer.wait(Phase::Backoff, waited, waiting).await.map(drop)
     }
 
     /// The call has ended well.

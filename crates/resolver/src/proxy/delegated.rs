@@ -10,7 +10,9 @@
 //!   errors of either                        ──► the channel
 //! ```
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use futures_core::future::BoxFuture;
 use highball_core::{Address, Endpoint, Network, Status, ThroughProxy};
@@ -76,21 +78,29 @@ impl Resolver for Delegated {
                 proxy: None,
             };
             loop {
-                let (who, resolution, ack) = tokio::select! {
-                    (resolution, ack) = pair.target.next() => (Who::Target, resolution, ack),
-                    (resolution, ack) = next(pair.proxy.as_mut()) => (Who::Proxy, resolution, ack),
-                    () = updates.requested() => {
-                        pair.request();
-                        continue;
+                match updates.unless_requested(poll_fn(|cx| pair.poll(cx))).await {
+                    Some((who, (resolution, ack))) => {
+                        pair.hear(who, resolution, ack, &updates).await;
                     }
-                };
-                pair.hear(who, resolution, ack, &updates).await;
+                    None => pair.request(),
+                }
             }
         })
     }
 }
 
 impl Pair {
+    /// What one of the two says next, and which of them.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Who, (Resolution, Ack))> {
+        // First, for it speaks seldom; a target's resolver that is never silent must not drown it.
+        if let Some(proxy) = &mut self.proxy
+            && let Poll::Ready(said) = proxy.poll(cx)
+        {
+            return Poll::Ready((Who::Proxy, said));
+        }
+        self.target.poll(cx).map(|said| (Who::Target, said))
+    }
+
     async fn hear(&mut self, who: Who, resolution: Resolution, ack: Ack, updates: &Updates) {
         let told = match resolution.endpoints {
             Err(_) => Some(resolution),
@@ -193,29 +203,19 @@ impl Child {
         Ok(Self::start(resolver?))
     }
 
-    /// What it says next; never, if it has ended. Cancel-safe.
-    async fn next(&mut self) -> (Resolution, Ack) {
+    /// What it says next; never, if it has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Resolution, Ack)> {
         loop {
-            let Some(run) = &mut self.run else {
-                match self.inbox.recv().await {
-                    Some(said) => return said,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                Some(said) = self.inbox.recv() => return said,
-                () = run => self.run = None,
+            if let Poll::Ready(Some(said)) = self.inbox.poll_recv(cx) {
+                return Poll::Ready(*said);
             }
+            let Some(run) = &mut self.run else {
+                return Poll::Pending;
+            };
+            ready!(run.as_mut().poll(cx));
+            // Its last word may be there.
+            self.run = None;
         }
-    }
-}
-
-/// What the proxy's resolver says next, if there is one.
-async fn next(proxy: Option<&mut Child>) -> (Resolution, Ack) {
-    match proxy {
-        Some(proxy) => proxy.next().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use highball_core::{Address, Attributes, Endpoint, Status, ThroughProxy};
 use highball_resolver::{
-    BoxFuture, HostLookup, ManualResolver, ProxySettings, Resolution, ResolverFactory,
-    ResolverOptions, ResolverRegistry,
+    BadTarget, BoxFuture, HostLookup, ManualResolver, ProxySettings, Resolution, Resolver,
+    ResolverFactory, ResolverOptions, ResolverRegistry, Target, Updates,
 };
 
 use crate::line::{Line, SEED};
@@ -32,6 +32,30 @@ impl HostLookup for Zone {
             };
             let address = |ip: &&str| SocketAddr::new(ip.parse().unwrap(), port);
             Ok(found.iter().map(address).collect())
+        })
+    }
+}
+
+/// Says the same again and again, without a pause.
+#[derive(Clone, Copy)]
+struct Chatterbox;
+
+impl ResolverFactory for Chatterbox {
+    fn scheme(&self) -> &str {
+        "own"
+    }
+
+    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, BadTarget> {
+        Ok(Box::new(*self))
+    }
+}
+
+impl Resolver for Chatterbox {
+    fn run(self: Box<Self>, updates: Updates) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            loop {
+                updates.send(Resolution::new(["198.51.100.1:1"])).await.ok();
+            }
         })
     }
 }
@@ -205,5 +229,15 @@ async fn what_is_rejected_has_the_other_asked_again_and_requests_reach_both() {
     rig.line.accept().await;
     assert_eq!(rig.looked_up().len(), 3);
     assert!(servers.requests() > requests);
+    rig.line.hang_up().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_is_never_silent_does_not_drown_the_proxys() {
+    let mut rig = Rig::of(Arc::new(Chatterbox), "own:///a", proxy("proxy"));
+    for _ in 0..3 {
+        let proxied = shown(&rig.line.accept().await);
+        assert_eq!(proxied, [["198.51.100.1:1 through 192.0.2.7:80"]]);
+    }
     rig.line.hang_up().await;
 }

@@ -11,7 +11,7 @@ use highball_core::explanation::Phase;
 use highball_core::{MetadataMap, Peer, Status};
 use highball_transport::client::{Ended, Processed, SendHalf};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use super::Requests;
 use super::racer::{Event, Racer};
@@ -131,10 +131,7 @@ impl Race {
         if !is_set {
             let call = self.call.clone();
             let alarm = Box::pin(async move {
-                tokio::select! {
-                    () = sleep_until(next) => (),
-                    () = call.channel.closed() => (),
-                }
+                let _ = timeout_at(next, call.channel.closed()).await;
             });
             self.alarm = Some((next, alarm));
         }
