@@ -13,6 +13,10 @@
 //!
 //! Deliberately absent: levels. Each kind has its library's default.
 
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(feature = "gzip")]
+mod gzip;
 mod heard;
 #[cfg(any(feature = "gzip", feature = "deflate", feature = "zstd"))]
 mod inflate;
@@ -100,9 +104,9 @@ impl Compression {
                 None
             }
             #[cfg(feature = "gzip")]
-            Self::Gzip => zlib::pack_gzip(payload, room),
+            Self::Gzip => gzip::pack(payload, room),
             #[cfg(feature = "deflate")]
-            Self::Deflate => zlib::pack_deflate(payload, room),
+            Self::Deflate => deflate::pack(payload, room),
             #[cfg(feature = "zstd")]
             Self::Zstd => zstd::pack(payload, room),
         }
@@ -117,9 +121,9 @@ impl Compression {
             Self::Identity if packed.len() > limit => Err(FramingError::TooLargeUnpacked { limit }),
             Self::Identity => Ok(packed),
             #[cfg(feature = "gzip")]
-            Self::Gzip => zlib::unpack_gzip(packed, limit),
+            Self::Gzip => gzip::unpack_members(packed, limit),
             #[cfg(feature = "deflate")]
-            Self::Deflate => zlib::unpack_deflate(packed, limit),
+            Self::Deflate => deflate::unpack_stream(packed, limit),
             #[cfg(feature = "zstd")]
             Self::Zstd => zstd::unpack_frames(packed, limit),
         }
