@@ -79,13 +79,18 @@ pub fn decode_timeout(value: &[u8]) -> Result<Duration, MalformedTimeout> {
         .iter()
         .find(|(known, _)| known == unit)
         .ok_or_else(malformed)?;
-    if digits.is_empty() || digits.len() > MOST_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > MOST_DIGITS {
         return Err(malformed());
     }
-    let count = digits
-        .iter()
-        .fold(0_u128, |count, digit| count * 10 + u128::from(digit - b'0'));
-    Ok(u64::try_from(count * u128::from(*size))
+    let mut count = 0_u64;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(malformed());
+        }
+        count = count * 10 + u64::from(digit - b'0');
+    }
+    Ok(count
+        .checked_mul(*size)
         .map_or(LONGEST, |nanos| Duration::from_nanos(nanos).min(LONGEST)))
 }
 

@@ -80,42 +80,33 @@ impl<O> Opening<'_, '_, O> {
         O: Open<S>,
     {
         loop {
-            none = match none {
+            let next = match none {
                 NoStream::Ever(unopened) => return Err(unopened),
-                NoStream::Yet(obstacle) => match self.past(obstacle).await {
-                    Ok(opened) => return Ok(opened),
-                    Err(none) => none,
-                },
+                NoStream::Yet(Obstacle::NotReady(generation, latest_error)) => {
+                    generation.wait(latest_error.as_ref(), self.timer).await?;
+                    self.pick(latest_error)
+                }
+                NoStream::Yet(Obstacle::Credentials(mut picked)) => {
+                    let credentials = Box::pin(self.credentials_for(&mut picked)).await?;
+                    self.admit(picked, Some(credentials))
+                }
+                NoStream::Yet(Obstacle::NoSlot(mut picked, mut credentials)) => {
+                    match self.queue(&mut picked, &mut credentials).await? {
+                        Some(slot) => self.open(picked, slot, credentials),
+                        None => Err(draining(picked)),
+                    }
+                }
+                NoStream::Yet(Obstacle::Draining(generation)) => {
+                    let waiting = || "waiting for a connection that takes new streams".to_owned();
+                    let superseded = pin!(generation.superseded());
+                    let waited = self.timer.wait(Phase::Pick, superseded, waiting).await;
+                    waited.map_err(Unopened::Over)?;
+                    self.pick(None)
+                }
             };
-        }
-    }
-
-    /// Waits for what stands in the way, and goes on from there.
-    async fn past<S>(&mut self, obstacle: Obstacle) -> Result<Opened<S>, NoStream>
-    where
-        O: Open<S>,
-    {
-        match obstacle {
-            Obstacle::NotReady(generation, latest_error) => {
-                generation.wait(latest_error.as_ref(), self.timer).await?;
-                self.pick(latest_error)
-            }
-            Obstacle::Credentials(mut picked) => {
-                let credentials = Box::pin(self.credentials_for(&mut picked)).await?;
-                self.admit(picked, Some(credentials))
-            }
-            Obstacle::NoSlot(mut picked, mut credentials) => {
-                let Some(slot) = self.queue(&mut picked, &mut credentials).await? else {
-                    return Err(draining(picked));
-                };
-                self.open(picked, slot, credentials)
-            }
-            Obstacle::Draining(generation) => {
-                let waiting = || "waiting for a connection that takes new streams".to_owned();
-                let superseded = pin!(generation.superseded());
-                let waited = self.timer.wait(Phase::Pick, superseded, waiting).await;
-                waited.map_err(Unopened::Over)?;
-                self.pick(None)
+            match next {
+                Ok(opened) => return Ok(opened),
+                Err(other) => none = other,
             }
         }
     }
