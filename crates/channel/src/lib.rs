@@ -37,10 +37,11 @@
 //!
 //! # Compressing it
 //!
-//! With the feature `gzip`, `deflate` or `zstd` (off by default, to keep a client small), messages are compressed
-//! for a [channel](ChannelBuilder::compression), a [call](Request::with_compression), or a
-//! [message](CompressionSwitch) of a stream. Responses are unpacked whatever the call says: servers are told
-//! with each call which encodings this build reads (`identity` only, without these features).
+//! By `gzip`, `deflate` (both there by default) or `zstd` (a feature), messages are compressed for a
+//! [channel](ChannelBuilder::compression), a [call](Request::with_compression), or a
+//! [message](CompressionSwitch) of a stream: none, unless one of these says so. Responses are unpacked whatever the
+//! call says: servers are told with each call which encodings this build reads. With `default-features = false` that
+//! is `identity` only, and nothing of it is compiled in.
 //!
 //! # Reaching its servers
 //!

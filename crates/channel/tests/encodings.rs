@@ -1,5 +1,4 @@
-//! What a channel's calls say of the encodings that they read. This crate's own build has no compression: then that is
-//! `identity`.
+//! What a channel's calls say of the encodings that they read: in a build without compression that is `identity`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;

@@ -69,8 +69,8 @@
 //!
 //! # Compression
 //!
-//! With the feature `gzip`, `deflate` or `zstd`, requests may come compressed, and replies leave so for clients that
-//! can read it: as the requests came, as the [service](ServerBuilder::compression) has it, as the
+//! By `gzip`, `deflate` (both there by default) or `zstd` (a feature), requests may come compressed, and replies leave
+//! so for clients that can read it: as the requests came, as the [service](ServerBuilder::compression) has it, as the
 //! [handler](Request::compress_reply) says, message by [message](Request::compression_switch) even.
 //! Every reply says which encodings this build reads (`grpc-accept-encoding`): `identity`, without these features.
 //!

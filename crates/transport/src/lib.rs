@@ -17,9 +17,9 @@
 //!
 //! # Compression
 //!
-//! The features `gzip`, `deflate` and `zstd` are ways to [compress](Compression) messages; without them there is
-//! none, and nothing of it is paid for. Both ends say what they read (`grpc-accept-encoding`) in every request and in the
-//! headers of every reply: without these features, `identity`. That is one byte in HPACK.
+//! The features `gzip`, `deflate` (both default) and `zstd` are ways to [compress](Compression) messages; without them
+//! there is none, and nothing of it is paid for. Both ends say what they read (`grpc-accept-encoding`) in every request
+//! and in the headers of every reply: without these features, `identity`. That is one byte in HPACK.
 //!
 //! # Proxies
 //!

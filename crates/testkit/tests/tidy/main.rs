@@ -90,6 +90,10 @@ fn the_default_client_stays_small() {
         dependencies::MOST_CLIENT_CRATES
     );
     assert_none(&dependencies::too_many(&third_party));
+    assert!(
+        third_party.iter().any(|name| name.starts_with("zlib-rs ")),
+        "gzip and deflate are in every default build"
+    );
 }
 
 #[test]

@@ -32,6 +32,12 @@ impl Heard {
         if IS_DECIDED || value == ALL_NAMES {
             return Compressions::all();
         }
+        self.read_other(value)
+    }
+
+    /// A function of its own, so that what is usual does not carry it.
+    #[inline(never)]
+    fn read_other(&mut self, value: &HeaderValue) -> Compressions {
         if *value.as_bytes() == *self.said {
             return self.reads;
         }

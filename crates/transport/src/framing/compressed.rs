@@ -20,6 +20,7 @@ use crate::compression::Compression;
 /// assert_eq!(buffer[..], [0, 0, 0, 0, 2, b'h', b'i']);
 /// # Ok::<(), framing::FramingError>(())
 /// ```
+#[inline]
 pub fn compress_into(
     buffer: &mut BytesMut,
     compression: Compression,
@@ -30,6 +31,18 @@ pub fn compress_into(
     if compression == Compression::Identity || size == 0 {
         return encode_into(buffer, size, limit, write);
     }
+    write_and_pack(buffer, compression, size, limit, write)
+}
+
+/// A function of its own, so that messages that are not compressed do not carry it.
+#[inline(never)]
+fn write_and_pack(
+    buffer: &mut BytesMut,
+    compression: Compression,
+    size: usize,
+    limit: usize,
+    write: impl FnOnce(&mut BytesMut),
+) -> Result<(), FramingError> {
     let mut payload = BytesMut::with_capacity(size);
     write(&mut payload);
     pack_into(buffer, compression, &payload, limit)

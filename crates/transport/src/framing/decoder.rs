@@ -167,6 +167,12 @@ impl Message {
         if !self.compressed {
             return Ok(self.payload);
         }
+        self.unpack(encoding, limit)
+    }
+
+    /// A function of its own, so that messages that are not compressed do not carry it.
+    #[inline(never)]
+    fn unpack(self, encoding: &Encoding, limit: usize) -> Result<Bytes, FramingError> {
         let compression = encoding.of_a_compressed_message()?;
         compression.unpack(self.payload, limit)
     }

@@ -18,7 +18,8 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// The head of a reply with this HTTP status: what every reply carries, and the application's metadata.
-/// `headers` is what it is made in: empty, but perhaps with room.
+/// `headers` is what it is made in: empty, but perhaps with room. `compression` is announced: what its messages are
+/// compressed by.
 ///
 /// What is accepted is said in all of them. A client that is refused for the encoding of its messages must be told (the
 /// compression document of gRPC), and what is always there is one byte in HPACK.
@@ -26,6 +27,7 @@ pub(super) fn response(
     http: StatusCode,
     headers: HeaderMap,
     metadata: MetadataMap,
+    compression: Compression,
 ) -> Response<()> {
     let mut headers = if metadata.is_empty() {
         headers
@@ -34,22 +36,18 @@ pub(super) fn response(
     };
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(GRPC_ACCEPT_ENCODING, ALL_COMPRESSIONS);
+    if compression != Compression::Identity {
+        headers.insert(GRPC_ENCODING, HeaderValue::from_static(compression.name()));
+    }
     let mut response = Response::new(());
     *response.status_mut() = http;
     *response.headers_mut() = headers;
     response
 }
 
-/// Announces what the messages of a reply are compressed by.
-pub(super) fn announce(headers: &mut HeaderMap, compression: Compression) {
-    if compression != Compression::Identity {
-        headers.insert(GRPC_ENCODING, HeaderValue::from_static(compression.name()));
-    }
-}
-
 /// The head of a reply that refuses a call.
 pub(super) fn refusal(http: StatusCode, headers: HeaderMap, status: Status) -> Response<()> {
-    let mut response = response(http, headers, MetadataMap::new());
+    let mut response = response(http, headers, MetadataMap::new(), Compression::Identity);
     put_status(response.headers_mut(), status);
     response
 }
@@ -168,7 +166,12 @@ mod tests {
         let mut metadata = MetadataMap::new();
         metadata.insert("x-shard", "4").unwrap();
         for (metadata, fields) in [(metadata, 3), (MetadataMap::new(), 2)] {
-            let response = response(StatusCode::OK, HeaderMap::new(), metadata);
+            let response = response(
+                StatusCode::OK,
+                HeaderMap::new(),
+                metadata,
+                Compression::Identity,
+            );
             assert_eq!(response.status(), 200);
             let content_type = field(response.headers(), "content-type");
             assert_eq!(content_type, "application/grpc");
@@ -205,7 +208,14 @@ mod tests {
 
     #[test]
     fn what_is_always_there_is_told_from_what_is_not() {
-        let head = |metadata| response(StatusCode::OK, HeaderMap::new(), metadata);
+        let head = |metadata| {
+            response(
+                StatusCode::OK,
+                HeaderMap::new(),
+                metadata,
+                Compression::Identity,
+            )
+        };
         let bare = head(MetadataMap::new()).into_parts().0.headers;
         let mut ended = HeaderMap::new();
         put(&mut ended, Code::Unauthenticated, "");

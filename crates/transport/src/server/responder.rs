@@ -88,8 +88,7 @@ impl Responder {
         let State::Waiting(respond) = std::mem::replace(&mut self.state, State::Ended) else {
             return;
         };
-        let mut response = self.response(metadata);
-        reply::announce(response.headers_mut(), self.compression);
+        let response = self.response(metadata, self.compression);
         if let Some(stream) = send_headers(respond, response, false, &self.peer) {
             self.state = State::Sending(stream);
         }
@@ -155,7 +154,7 @@ impl Responder {
     fn end_with(&mut self, put: impl FnOnce(&mut HeaderMap)) {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Waiting(respond) => {
-                let mut response = self.response(MetadataMap::new());
+                let mut response = self.response(MetadataMap::new(), Compression::Identity);
                 put(response.headers_mut());
                 send_headers(respond, response, true, &self.peer);
             }
@@ -172,9 +171,9 @@ impl Responder {
         }
     }
 
-    fn response(&mut self, metadata: MetadataMap) -> Response<()> {
+    fn response(&mut self, metadata: MetadataMap, compression: Compression) -> Response<()> {
         let headers = std::mem::take(&mut self.headers);
-        reply::response(StatusCode::OK, headers, metadata)
+        reply::response(StatusCode::OK, headers, metadata, compression)
     }
 
     /// Ends the call without a word: RST_STREAM(CANCEL). What is queued and unsent is dropped.
