@@ -6,6 +6,7 @@
 //!   HEADERS + END_STREAM, grpc-status: 5       ───►  NOT_FOUND, with grpc-message and details
 //!   HEADERS + END_STREAM, no grpc-status       ───►  UNKNOWN
 //!   HEADERS :status 503, text/html             ───►  UNAVAILABLE      http_code
+//!   HEADERS :status abc                        ───►  INTERNAL, and the connection is gone with it
 //!   RST_STREAM(REFUSED_STREAM)                 ───►  UNAVAILABLE      reset_status
 //!   DATA + END_STREAM                          ───►  INTERNAL: the trailers are missing
 //!   GOAWAY below this stream                   ───►  UNAVAILABLE, and the server has not seen the call

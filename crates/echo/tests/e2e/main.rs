@@ -18,6 +18,7 @@ mod idleness;
 mod interceptors;
 mod kinds;
 mod life;
+mod malformed_status;
 mod negative_http2;
 mod orca;
 mod outcomes;

@@ -24,10 +24,15 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn new() -> Self {
+        Self::configured("{}")
+    }
+
+    pub(crate) fn configured(config: &str) -> Self {
         let world = World::new();
         let listener = world.network.listen(A);
         world.resolve(&[A]);
-        let channel = world.channel(r#"{"pick_first":{}}"#);
+        let builder = world.builder().default_service_config(config);
+        let channel = builder.build().expect("the test's config makes sense");
         Self {
             world,
             listener,

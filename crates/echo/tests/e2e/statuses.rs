@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [http-grpc-status-mapping](https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md) | [`http_statuses`] | transport's `status.rs` |
 //! | [PROTOCOL-HTTP2, errors](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#errors) | [`reset_codes`] | transport's `status.rs` |
-//! | what clients make of a server's answer | [`made_of_a_servers_trailers`], [`made_of_a_servers_messages`] | transport's `wire/statuses.rs` |
+//! | what clients make of a server's answer | [`made_of_a_servers_headers_and_trailers`], [`made_of_a_servers_messages`] | transport's `wire/statuses.rs` |
 //! | what clients make by themselves | [`made_by_the_client_alone`] | `deadlines.rs`, `faults/connecting.rs` |
 //! | what servers make by themselves | [`made_by_the_server_alone`] | the server's `admission.rs`, `calls.rs` |
 //!
@@ -122,9 +122,13 @@ async fn are_told(rows: Vec<(Vec<Frame>, &str)>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn made_of_a_servers_trailers() {
+async fn made_of_a_servers_headers_and_trailers() {
     let trailers = |fields: &[(&str, &str)]| Frame::headers(1, fields, true);
     are_told(vec![
+        (
+            vec![trailers(&[(":status", "2000")])],
+            "INTERNAL: transport: malformed http-status: \"2000\"",
+        ),
         (
             vec![opening(1), trailers(&[("k", "v")])],
             "UNKNOWN: the server's trailers lack grpc-status",

@@ -6,6 +6,7 @@ use highball_core::Status;
 use super::shared::Shared;
 use super::{Closed, task};
 use crate::status::{reason_name, reset_status};
+use crate::tap::Facts;
 
 /// How a call ended other than well, and what is known of what the server did with it.
 #[derive(Clone, Debug)]
@@ -38,6 +39,14 @@ impl Ended {
             processed: Processed::MaybeProcessed,
             reset: None,
         }
+    }
+
+    /// h2 ended the connection over the `:status` that the server answered the stream `id` with, if that is so: such a
+    /// reply is one, and not the loss that it is to all others.
+    pub(super) fn by_malformed_status(error: &h2::Error, id: u32, shared: &Shared) -> Option<Self> {
+        let value = malformed_status(error, Some(id), &shared.facts)?;
+        let text = format!("transport: malformed http-status: {value}");
+        Some(Self::with(Status::internal(text)))
     }
 
     /// h2 ended the stream `id`; `opened` says that it had given its response headers before.
@@ -109,12 +118,23 @@ fn local_reset(reason: Reason, opened: bool, is_long: bool) -> Status {
 }
 
 /// Why h2 ended the connection, in RFC 9113's word for it. Of its own limits it says more than that.
-pub(super) fn fault(error: &h2::Error) -> String {
+pub(super) fn fault(error: &h2::Error, facts: &Facts) -> String {
+    let reason = match error.reason() {
+        Some(reason) if error.is_library() && reason != Reason::ENHANCE_YOUR_CALM => reason,
+        _ => return error.to_string(),
+    };
+    let culprit = malformed_status(error, None, facts).map_or_else(String::new, |value| {
+        format!(" in a reply's :status, {value}")
+    });
+    format!("the server broke HTTP/2: {}{culprit}", reason_name(reason))
+}
+
+/// The malformed `:status` of `stream`, or of any, that h2 ended the connection over.
+fn malformed_status(error: &h2::Error, stream: Option<u32>, facts: &Facts) -> Option<String> {
+    let is_refusal = error.is_go_away() && error.is_library();
     match error.reason() {
-        Some(reason) if error.is_library() && reason != Reason::ENHANCE_YOUR_CALM => {
-            format!("the server broke HTTP/2: {}", reason_name(reason))
-        }
-        _ => error.to_string(),
+        Some(Reason::PROTOCOL_ERROR) if is_refusal => facts.malformed_status(stream),
+        _ => None,
     }
 }
 
@@ -132,7 +152,7 @@ impl Shared {
         let cause = match self.closed() {
             Some(closed) => closed.to_string(),
             None if self.facts.has_ended() => task::closed_by(self).to_string(),
-            None => fault(error),
+            None => fault(error, &self.facts),
         };
         let address = &self.address;
         match self.facts.goaway() {

@@ -286,7 +286,10 @@ impl RecvHalf {
     /// The stream broke: reset, refused, or lost with its connection.
     fn fail(&mut self, error: &h2::Error) {
         let opened = !matches!(self.state, State::Opening(_));
-        let ended = Ended::by(error, self.held.id(), opened, self.held.shared());
+        let (id, shared) = (self.held.id(), self.held.shared());
+        let answer = Ended::by_malformed_status(error, id, shared);
+        self.has_answered |= answer.is_some();
+        let ended = answer.unwrap_or_else(|| Ended::by(error, id, opened, shared));
         self.state = State::Ended(Err(ended));
         self.held.abandon();
     }

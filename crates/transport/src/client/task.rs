@@ -184,7 +184,9 @@ impl ConnectionTask {
     fn closed(&self, error: Option<h2::Error>) -> Closed {
         match error {
             _ if self.shared.facts.has_ended() => closed_by(&self.shared),
-            Some(error) if !error.is_remote() => Closed::Protocol(fault(&error)),
+            Some(error) if !error.is_remote() => {
+                Closed::Protocol(fault(&error, &self.shared.facts))
+            }
             _ => self.drained(),
         }
     }

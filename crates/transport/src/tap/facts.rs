@@ -59,8 +59,8 @@ const _: () = assert!(
     "one more read must not be too much for h2"
 );
 
-/// How many long blocks are remembered.
-const LONG_BLOCKS: usize = 128;
+/// How many streams are remembered for their headers.
+const REMEMBERED: usize = 128;
 
 #[derive(Default)]
 struct Rare {
@@ -68,6 +68,8 @@ struct Rare {
     end: Option<WireEnd>,
     /// Streams whose newest header block was long, with its length as it travelled.
     long_blocks: VecDeque<(u32, usize)>,
+    /// Streams whose headers begin with a malformed `:status`, and its value.
+    malformed: Vec<(u32, String)>,
     /// Told of the first GOAWAY.
     on_goaway: Option<OnGoAway>,
 }
@@ -248,6 +250,15 @@ impl Facts {
         found.map(|(_, length)| *length)
     }
 
+    /// The malformed `:status` that the headers of `stream`, or of any, begin with. For a connection that h2 has
+    /// ended: that is what it does when it comes to them.
+    pub(crate) fn malformed_status(&self, stream: Option<u32>) -> Option<String> {
+        let rare = self.rare();
+        let mut oldest_first = rare.malformed.iter();
+        let found = oldest_first.find(|(id, _)| stream.is_none_or(|stream| stream == *id));
+        found.map(|(_, value)| value.clone())
+    }
+
     /// Has `tell` called with the first GOAWAY, before h2 sees it; at once if it has come.
     pub(crate) fn on_goaway(&self, tell: impl FnOnce(&GoAway) + Send + 'static) {
         let mut rare = self.rare();
@@ -295,10 +306,17 @@ impl Facts {
             Some((newest, known)) if *newest == stream => *known = length,
             _ => rare.long_blocks.push_back((stream, length)),
         }
-        if rare.long_blocks.len() > LONG_BLOCKS {
+        if rare.long_blocks.len() > REMEMBERED {
             rare.long_blocks.pop_front();
         }
         self.has_long_blocks.store(true, Ordering::Release);
+    }
+
+    pub(super) fn record_malformed_status(&self, stream: u32, value: String) {
+        let malformed = &mut self.rare().malformed;
+        if malformed.len() < REMEMBERED {
+            malformed.push((stream, value));
+        }
     }
 
     /// Nobody else writes this one, nor the next.

@@ -239,6 +239,10 @@ impl Incoming {
                 Ok(())
             }
             Seen::WindowUpdate(_) | Seen::Reset(_) => Ok(()),
+            Seen::MalformedStatus { stream, value } => {
+                facts.record_malformed_status(stream, value);
+                Ok(())
+            }
             // A client's GOAWAY speaks of streams that the server pushes: there are none.
             Seen::GoAway(_) if self.role == Role::Server => Ok(()),
             Seen::GoAway(goaway) => facts.record_goaway(goaway).map_err(broken),

@@ -9,18 +9,21 @@
 //! ```
 //!
 //! h2 hides from its user what gRPC must know (did the peer say SETTINGS? why did it say GOAWAY? have
-//! these HEADERS left?) and flushes after every DATA frame. The tap reads the nine bytes that each frame
-//! starts with, and the payloads of SETTINGS and GOAWAY; it changes nothing. h2's flushes do nothing
-//! here: whoever polls h2 calls [`TapHandle::poll_flush`] once afterwards.
+//! these HEADERS left? whose `:status` did it give up at?) and flushes after every DATA frame. The tap reads the
+//! nine bytes that each frame starts with, the payloads of SETTINGS and GOAWAY, and a `:status` that is spelled
+//! out; it changes nothing. h2's flushes do nothing here: whoever polls h2 calls [`TapHandle::poll_flush`] once
+//! afterwards.
 
 mod facts;
 mod flood;
+mod huffman;
 mod incoming;
 mod late;
 mod lull;
 mod outgoing;
 mod provoked;
 mod scanner;
+mod status_field;
 
 use std::fmt;
 use std::io;

@@ -207,7 +207,7 @@ impl Watch<'_> {
                     }
                     continue;
                 }
-                Seen::Settings(_) | Seen::GoAway(_) => continue,
+                Seen::Settings(_) | Seen::GoAway(_) | Seen::MalformedStatus { .. } => continue,
             };
             match head.kind {
                 kind::HEADERS => {

@@ -1,10 +1,12 @@
-//! Header lists: too large, too many.
+//! Header lists: too large, too many, malformed.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
 use highball_testkit::peer::{Frame, header_block};
 
-use crate::rig::{Client, settle};
+use crate::rig::{Client, Server, goaway, settle};
 
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
@@ -71,6 +73,46 @@ async fn status_a_response_without_one_is_a_reset_and_one_that_is_no_number_ends
         "{error}"
     );
     assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR));
+}
+
+/// What a client is told with GOAWAY that asks with this in place of, or behind, what every request has.
+async fn goaway_for(field: (&str, &str)) -> Option<(u32, String)> {
+    let mut fields = vec![
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/echo.Echo/Echo"),
+    ];
+    match fields.iter_mut().find(|(name, _)| *name == field.0) {
+        Some(same) => *same = field,
+        None => fields.push(field),
+    }
+    let Server { mut h2, mut peer } = Server::new(|_| {}).await;
+    tokio::spawn(async move { while let Some(Ok(_)) = h2.accept().await {} });
+    peer.send(Frame::headers(1, &fields, true)).await;
+    let frames = peer.within(Duration::from_secs(1)).await;
+    frames.iter().find_map(goaway)
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_that_http_forbids_end_the_connection_and_not_only_their_stream() {
+    let forbidden = [
+        ("k", "a\nb"),
+        ("k", "\u{7f}"),
+        ("Upper", "v"),
+        ("a b", "v"),
+        ("", "v"),
+    ];
+    for field in forbidden {
+        let (error, is_open) = answered_with(&[(":status", "200"), field], false).await;
+        assert!(error.is_go_away() && !is_open, "{field:?}: {error}");
+        assert_eq!(error.reason(), Some(Reason::PROTOCOL_ERROR));
+    }
+    for field in forbidden.into_iter().chain([(":method", "a b")]) {
+        let told = goaway_for(field).await;
+        assert_eq!(told, Some((1, String::new())), "{field:?}");
+    }
+    assert_eq!(goaway_for(("k", "v")).await, None);
+    assert_eq!(goaway_for((":path", "a b")).await, None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,8 @@
 //! | stuck | nothing is read while the answer to a PING or SETTINGS waits to be written | lets it be written |
 //! | rst | a reset of an unopened stream waits behind its data | sends data only with capacity in hand |
 //! | accept | accepting drives the connection; so does waiting for its end | waits, when the quota is used up |
-//! | status | a `:status` that is no number ends the connection, none at all only its stream | cannot help it |
+//! | status | a `:status` that is no number ends the connection, none at all only its stream | sees in the tap whose reply it was |
+//! | fields | names and values that HTTP forbids end the connection, at both ends, as does such a `:method` | cannot help it |
 //! | list | the peer's MAX_HEADER_LIST_SIZE is not kept to | the tap reads it |
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -14,6 +14,7 @@ mod flow;
 mod goaway;
 mod keepalive;
 mod limits;
+mod malformed_status;
 mod ready;
 mod served;
 mod statuses;

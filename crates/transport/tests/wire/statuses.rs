@@ -1,4 +1,5 @@
-//! How a call ends, by what the server sends last: the response tables, row by row, over the wire.
+//! How a call ends, by what the server sends last: the response tables, row by row, over the wire. More of a malformed
+//! `:status` is in `malformed_status.rs`.
 
 use crate::rig::{GRPC, OK, Rig, is_reset, message, response, settle};
 use highball_core::Code;
@@ -69,6 +70,12 @@ async fn headers_end_a_call_row_by_row() {
             false,
         ),
         (
+            "5: malformed :status",
+            vec![Frame::headers(1, &[(":status", "abc")], false)],
+            "INTERNAL: transport: malformed http-status: \"abc\"",
+            false,
+        ),
+        (
             "6: interim responses are passed over",
             vec![
                 informational.clone(),
@@ -131,29 +138,6 @@ async fn malformed_headers_end_their_call_and_no_other() {
         rig.peer.send_all(response(other, b"spared")).await;
         assert_eq!(spared.message().await.unwrap().unwrap(), "spared", "{row}");
     }
-}
-
-/// The header block cannot be read on behind it, so what follows would mean something else.
-#[tokio::test(start_paused = true)]
-async fn a_status_that_is_no_number_ends_the_connection() {
-    let mut rig = Rig::new(&[]).await;
-    let (stream, mut recv) = rig.request().await;
-    let (_, mut other) = rig.request().await;
-    let fields = [(":status", "abc"), GRPC[1]];
-    rig.peer.send(Frame::headers(stream, &fields, false)).await;
-    for recv in [&mut recv, &mut other] {
-        let ended = recv.message().await.unwrap_err();
-        assert_eq!(
-            ended.status.to_string(),
-            "UNAVAILABLE: connection to server: the server broke HTTP/2: PROTOCOL_ERROR"
-        );
-        assert_eq!(ended.processed, Processed::MaybeProcessed);
-    }
-    let rest = rig.peer.rest().await;
-    assert!(
-        matches!(rest.last(), Some(Frame::GoAway { code: 1, .. })),
-        "{rest:?}"
-    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,6 +52,36 @@ async fn facts_are_there_before_the_bytes_are_handed_on() {
     assert_eq!(facts.goaway().unwrap().debug[..], *b"max_age");
 }
 
+#[tokio::test]
+async fn a_malformed_status_is_known_before_its_last_byte_is_handed_on() {
+    let (mut tap, handle, mut peer) = pair(Role::Client).await;
+    let facts = handle.facts();
+    let reply = frame(1, 4, 3, b"\x48\x0220");
+    let (start, last) = reply.split_at(reply.len() - 1);
+    peer.write_all(&[&SETTINGS, start].concat()).await.unwrap();
+    tap.read_exact(&mut vec![0; SETTINGS.len() + start.len()])
+        .await
+        .unwrap();
+    assert_eq!(facts.malformed_status(None), None);
+    peer.write_all(last).await.unwrap();
+    tap.read_u8().await.unwrap();
+    assert_eq!(facts.malformed_status(Some(3)).unwrap(), "\"20\"");
+    assert_eq!(facts.malformed_status(None).unwrap(), "\"20\"");
+    assert_eq!(facts.malformed_status(Some(5)), None);
+    assert!(!facts.has_ended(), "that is for h2 to say");
+}
+
+#[tokio::test]
+async fn of_malformed_statuses_only_so_many_are_remembered() {
+    let (mut tap, handle, mut peer) = pair(Role::Client).await;
+    let replies = (0..1000).flat_map(|call| frame(1, 4, 2 * call + 1, b"\x48\x0220"));
+    let bytes: Vec<_> = SETTINGS.into_iter().chain(replies).collect();
+    peer.write_all(&bytes).await.unwrap();
+    tap.read_exact(&mut vec![0; bytes.len()]).await.unwrap();
+    let known = |stream| handle.facts().malformed_status(Some(stream)).is_some();
+    assert_eq!((known(1), known(255), known(257)), (true, true, false));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_ends_after_a_burst_and_a_quiet_time_ends_well() {
     let (mut tap, _handle, mut peer) = pair(Role::Client).await;
