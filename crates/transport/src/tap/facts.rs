@@ -51,13 +51,14 @@ pub(super) const LONG_BLOCK: usize = 4 * 1024;
 /// take a storm of cancellations that was long on its way for an attack.
 const RESETS_AT_ONCE: u32 = SERVER_RESETS_WAITING as u32 / 4;
 
-/// The least that a call and its reset take up: two heads, five indexed headers, a code.
-const SHORTEST_CANCELLED: usize = 9 + 5 + 9 + 4;
-
-const _: () = assert!(
-    RESETS_AT_ONCE as usize + LARGE / SHORTEST_CANCELLED < SERVER_RESETS_WAITING,
-    "one more read must not be too much for h2"
-);
+const _: () = {
+    // The least that a call and its reset take up: two heads, five indexed headers, a code.
+    let shortest_cancelled = 9 + 5 + 9 + 4;
+    assert!(
+        RESETS_AT_ONCE as usize + LARGE / shortest_cancelled < SERVER_RESETS_WAITING,
+        "one more read must not be too much for h2"
+    );
+};
 
 /// How many streams are remembered for their headers.
 const REMEMBERED: usize = 128;
