@@ -108,17 +108,14 @@ async fn a_negative_size_and_an_unknown_type_of_payload_are_invalid_arguments() 
 #[tokio::test(start_paused = true)]
 async fn every_case_passes() {
     for case in CASES {
-        // A thousand large calls take their time where nothing is optimized: the programs are for that.
-        if case != "concurrent_large_unary" {
-            let tester = match case {
-                "orca_per_rpc" | "orca_oob" => tester_with(BACKEND_METRICS),
-                "max_concurrent_streams_connection_scaling" => {
-                    tester_of(Server::builder().max_concurrent_streams(2), TWO_CONNECTIONS)
-                }
-                _ => tester(),
-            };
-            assert_eq!(interop::run(case, &tester).await, Ok(()), "{case}");
-        }
+        let tester = match case {
+            "orca_per_rpc" | "orca_oob" => tester_with(BACKEND_METRICS),
+            "max_concurrent_streams_connection_scaling" => {
+                tester_of(Server::builder().max_concurrent_streams(2), TWO_CONNECTIONS)
+            }
+            _ => tester(),
+        };
+        assert_eq!(interop::run(case, &tester).await, Ok(()), "{case}");
     }
 }
 
