@@ -7,7 +7,7 @@ use highball_channel::resolver::{ManualResolver, Resolution};
 use highball_channel::transport::MemoryNetwork;
 use highball_channel::{Channel, ChannelBuilder, Endpoint, Request, Status};
 use highball_echo::{CustomRoundRobin, EchoClient, EchoRequest, EchoServer, EchoWithAddress};
-use highball_server::Server;
+use highball_server::{Listener, Server};
 use highball_testkit::alive_tasks;
 
 /// Two servers that every test may use.
@@ -46,7 +46,12 @@ impl World {
     }
 
     pub(crate) fn start_with(&mut self, name: &str, server: Server) {
-        tokio::spawn(server.clone().serve(self.network.listen(name)));
+        let listener = self.network.listen(name);
+        self.start_at(listener, name, server);
+    }
+
+    pub(crate) fn start_at(&mut self, listener: impl Listener, name: &str, server: Server) {
+        tokio::spawn(server.clone().serve(listener));
         self.servers.insert(name.to_owned(), server);
     }
 

@@ -18,7 +18,7 @@
 //! | 34 rst-noerror-before-trailers, 36 rst-mid-message | `negative_http2.rs` |
 //! | 35 rst-mid-headers | [`in_flight`] |
 //! | 37 end-stream-on-data, 38 truncated-then-ok-trailers | `statuses.rs` |
-//! | 39 one-byte-at-a-time | [`in_flight`] |
+//! | 39 one-byte-at-a-time | [`in_flight`]; its largest case, which is ignored by default: `.ci/run` |
 //! | 40 reordered-tiny-frames | `negative_http2.rs`: data_frame_padding |
 //! | 41 tcp-rst | [`in_flight`] |
 //! | 42 half-open | [`alive`]; TCP_USER_TIMEOUT (gRFC A18): transport's `tests/sockets.rs` |

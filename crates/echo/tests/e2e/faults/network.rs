@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::future::BoxFuture;
 use highball_channel::Address;
-use highball_channel::transport::{BoxIo, Connector, Io, MemoryNetwork};
+use highball_channel::transport::{BoxIo, Connector, Io, MemoryListener, MemoryNetwork};
+use highball_server::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -51,7 +52,7 @@ impl FaultyNetwork {
         self.faults().errors.clear();
     }
 
-    /// From here on connections pass one byte at a time.
+    /// From here on the client's ends of connections pass one byte at a time.
     pub(super) fn slow_down(&self) {
         self.faults().is_slow = true;
     }
@@ -113,7 +114,11 @@ impl Connector for FaultyNetwork {
                 return Err(error());
             }
             let io = self.under.connect(address).await?;
-            let io: BoxIo = if is_slow { Box::new(OneByte(io)) } else { io };
+            let io: BoxIo = if is_slow {
+                Box::new(OneByte::new(io))
+            } else {
+                io
+            };
             let io: BoxIo = Box::new(Partitioned { io, line });
             Ok(io)
         })
@@ -131,12 +136,41 @@ impl Drop for Dialling<'_> {
     }
 }
 
-/// Passes one byte at a time, in both directions.
-struct OneByte(BoxIo);
+/// What goes through it goes one byte at a time, in both directions.
+struct OneByte {
+    io: BoxIo,
+    /// What has come, and is handed out byte by byte.
+    come: Vec<u8>,
+    handed_out: usize,
+    /// What has been taken byte by byte, and goes on together when no more follows.
+    taken: Vec<u8>,
+}
+
+/// How much of either waits at most.
+const WAITING: usize = 64 * 1024;
+
+impl OneByte {
+    fn new(io: BoxIo) -> Self {
+        Self {
+            io,
+            come: Vec::with_capacity(WAITING),
+            handed_out: 0,
+            taken: Vec::with_capacity(WAITING),
+        }
+    }
+
+    fn poll_pass_on(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.taken.is_empty() {
+            let count = ready!(Pin::new(&mut self.io).poll_write(cx, &self.taken))?;
+            self.taken.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
 
 impl Io for OneByte {
     fn peer(&self) -> Address {
-        self.0.peer()
+        self.io.peer()
     }
 }
 
@@ -146,11 +180,21 @@ impl AsyncRead for OneByte {
         cx: &mut Context<'_>,
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut byte = [0];
-        let mut one = ReadBuf::new(&mut byte);
-        let polled = Pin::new(&mut self.0).poll_read(cx, &mut one);
-        out.put_slice(one.filled());
-        polled
+        let this = &mut *self;
+        if this.handed_out == this.come.len() {
+            this.handed_out = 0;
+            this.come.resize(WAITING, 0);
+            let mut space = ReadBuf::new(&mut this.come);
+            let polled = Pin::new(&mut this.io).poll_read(cx, &mut space);
+            let count = space.filled().len();
+            this.come.truncate(count);
+            ready!(polled)?;
+        }
+        if let Some(byte) = this.come.get(this.handed_out) {
+            out.put_slice(std::slice::from_ref(byte));
+            this.handed_out += 1;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -160,16 +204,40 @@ impl AsyncWrite for OneByte {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let one = &bytes[..bytes.len().min(1)];
-        Pin::new(&mut self.0).poll_write(cx, one)
+        if self.taken.len() == WAITING {
+            ready!(self.poll_pass_on(cx))?;
+        }
+        let Some(byte) = bytes.first() else {
+            return Poll::Ready(Ok(0));
+        };
+        self.taken.push(*byte);
+        Poll::Ready(Ok(1))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        ready!(self.poll_pass_on(cx))?;
+        Pin::new(&mut self.io).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        ready!(self.poll_pass_on(cx))?;
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+/// Accepts connections that pass one byte at a time.
+pub(super) struct SlowListener(pub(super) MemoryListener);
+
+impl Listener for SlowListener {
+    fn accept(&mut self) -> BoxFuture<'_, io::Result<BoxIo>> {
+        Box::pin(async {
+            let io = self.0.accept().await?;
+            Ok(Box::new(OneByte::new(io)) as BoxIo)
+        })
+    }
+
+    fn local_addr(&self) -> Address {
+        self.0.local_addr()
     }
 }
 
