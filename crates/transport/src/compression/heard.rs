@@ -28,20 +28,21 @@ impl Heard {
     }
 
     /// What the peer reads, by (one of) its `grpc-accept-encoding`.
-    pub(crate) fn read(&mut self, value: &HeaderValue) -> Compressions {
+    #[inline]
+    pub(crate) fn read(&mut self, value: HeaderValue) -> Compressions {
         if IS_DECIDED || value == ALL_NAMES {
             return Compressions::all();
         }
         self.read_other(value)
     }
 
-    /// A function of its own, so that what is usual does not carry it.
+    /// A function of its own, which takes the value: those of all fields would be in memory for it else.
     #[inline(never)]
-    fn read_other(&mut self, value: &HeaderValue) -> Compressions {
+    fn read_other(&mut self, value: HeaderValue) -> Compressions {
         if *value.as_bytes() == *self.said {
             return self.reads;
         }
-        let reads = Compressions::read(value);
+        let reads = Compressions::read(&value);
         if value.len() <= LONGEST {
             self.said = value.as_bytes().into();
             self.reads = reads;
@@ -70,12 +71,16 @@ mod tests {
         for value in values {
             let value = HeaderValue::from_str(value).unwrap();
             for _ in 0..3 {
-                assert_eq!(heard.read(&value), Compressions::read(&value), "{value:?}");
+                assert_eq!(
+                    heard.read(value.clone()),
+                    Compressions::read(&value),
+                    "{value:?}"
+                );
             }
             assert!(heard.said.len() <= LONGEST);
         }
         assert_eq!(
-            heard.read(&HeaderValue::from_static(ALL_NAMES)),
+            heard.read(HeaderValue::from_static(ALL_NAMES)),
             Compressions::all()
         );
     }
@@ -86,9 +91,9 @@ mod tests {
         let mut heard = Heard::nothing();
         let value = HeaderValue::from_static("gzip, identity, snappy");
         let reads = Compressions::from([Compression::Gzip, Compression::Identity]);
-        assert_eq!(heard.read(&value), reads);
+        assert_eq!(heard.read(value.clone()), reads);
         let kept = heard.said.as_ptr();
-        assert_eq!(heard.read(&value), reads);
+        assert_eq!(heard.read(value.clone()), reads);
         assert_eq!(heard.said.as_ptr(), kept);
     }
 }

@@ -6,6 +6,9 @@ use super::encode::{check, encode_into};
 use super::{FramingError, PREFIX_LEN};
 use crate::compression::Compression;
 
+/// What a message's prefix can say: the limit of one that is not compressed yet.
+const LONGEST: usize = u32::MAX as usize;
+
 /// Like [`encode_into`], with the payload compressed: but for an empty one, and for one that would not become
 /// shorter, which is sent as it is. `limit` goes for what is sent.
 ///
@@ -20,7 +23,6 @@ use crate::compression::Compression;
 /// assert_eq!(buffer[..], [0, 0, 0, 0, 2, b'h', b'i']);
 /// # Ok::<(), framing::FramingError>(())
 /// ```
-#[inline]
 pub fn compress_into(
     buffer: &mut BytesMut,
     compression: Compression,
@@ -28,47 +30,40 @@ pub fn compress_into(
     limit: usize,
     write: impl FnOnce(&mut BytesMut),
 ) -> Result<(), FramingError> {
-    if compression == Compression::Identity || size == 0 {
-        return encode_into(buffer, size, limit, write);
-    }
-    write_and_pack(buffer, compression, size, limit, write)
-}
-
-/// A function of its own, so that messages that are not compressed do not carry it.
-#[inline(never)]
-fn write_and_pack(
-    buffer: &mut BytesMut,
-    compression: Compression,
-    size: usize,
-    limit: usize,
-    write: impl FnOnce(&mut BytesMut),
-) -> Result<(), FramingError> {
-    let mut payload = BytesMut::with_capacity(size);
-    write(&mut payload);
-    pack_into(buffer, compression, &payload, limit)
-}
-
-fn pack_into(
-    buffer: &mut BytesMut,
-    compression: Compression,
-    payload: &[u8],
-    limit: usize,
-) -> Result<(), FramingError> {
     let start = buffer.len();
+    let is_packed = compression != Compression::Identity;
+    // Called in one place, compressed or not, `write` becomes part of it.
+    encode_into(buffer, size, if is_packed { LONGEST } else { limit }, write)?;
+    match is_packed {
+        true => pack(buffer, start, compression, limit),
+        false => Ok(()),
+    }
+}
+
+/// Compresses the message that begins at `start`.
+#[inline(never)]
+fn pack(
+    buffer: &mut BytesMut,
+    start: usize,
+    compression: Compression,
+    limit: usize,
+) -> Result<(), FramingError> {
     let body = start + PREFIX_LEN;
+    let payload = &buffer[body..];
     // Room for what is worth it, and no more.
-    buffer.resize(body + payload.len().saturating_sub(1), 0);
-    let Some(length) = compression.pack(payload, &mut buffer[body..]) else {
-        buffer.truncate(start);
-        return encode_into(buffer, payload.len(), limit, |buffer| {
-            buffer.put_slice(payload);
-        });
+    let mut room = vec![0; payload.len().saturating_sub(1)];
+    let packed = match payload {
+        [] => None,
+        payload => compression.pack(payload, &mut room),
     };
-    match check(length, limit) {
-        Ok(prefix) => {
-            buffer[start] = 1;
-            buffer[start + 1..body].copy_from_slice(&prefix.to_be_bytes());
-            buffer.truncate(body + length);
+    if let Some(length) = packed {
+        buffer.truncate(body);
+        buffer.put_slice(&room[..length]);
+        buffer[start] = 1;
+    }
+    match check(buffer.len() - body, limit) {
+        Ok(length) => {
+            buffer[start + 1..body].copy_from_slice(&length.to_be_bytes());
             Ok(())
         }
         Err(error) => {

@@ -106,7 +106,7 @@ impl Fields {
                 }
                 "te" => continue,
                 "grpc-accept-encoding" => {
-                    fields.accepted = fields.accepted.union(heard.read(&value));
+                    fields.accepted = fields.accepted.union(heard.read(value));
                     continue;
                 }
                 _ => {
