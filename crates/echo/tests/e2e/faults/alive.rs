@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::network::{Direction, FaultyNetwork};
 use crate::restarts::{Load, slow};
 use crate::script::{Script, reply};
-use crate::world::{A, World, nothing_is_left, settle, who};
+use crate::world::{A, World, message, nothing_is_left, settle, who, who_with};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -47,6 +47,28 @@ async fn f42_half_open() {
     new.send_all(reply(stream)).await;
     assert_eq!(next.await.unwrap().unwrap(), A, "on another connection");
     script.end([silent, new]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f42_without_keepalive_only_deadlines_end_calls() {
+    let mut script = Script::new();
+    let patient = script.call();
+    let mut silent = script.accept().await;
+    silent.headers().await;
+    let start = Instant::now();
+    let channel = script.channel.clone();
+    let request = highball_channel::Request::new(message("x")).with_timeout(3600 * SECOND);
+    let status = who_with(&channel, request).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(start.elapsed().as_secs(), 3600);
+    assert!(!patient.is_finished(), "nothing has told it");
+    let frames = silent.within(SECOND).await;
+    let is_ping = |frame: &Frame| matches!(frame, Frame::Ping { .. });
+    assert!(!frames.iter().any(is_ping), "{frames:?}");
+    assert_eq!(script.world.network.open_connections(A), 1);
+    patient.abort();
+    drop(channel);
+    script.end([silent]).await;
 }
 
 /// Takes calls and never answers.
