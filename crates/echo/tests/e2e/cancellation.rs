@@ -121,7 +121,7 @@ async fn two_hundred_tiny_replies_unread_for_over_a_second_lose_nothing() {
 
 /// As many at once as the server allows.
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_nobody_reads_holds_up_no_other_call() {
+async fn f45_unread_stream_holds_up_no_other_call() {
     let world = one_server();
     let channel = world.channel(PICK_FIRST);
     let echo = EchoClient::new(channel.clone());

@@ -112,7 +112,7 @@ async fn a_blackholed_first_address_costs_250_milliseconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_sends_no_settings_never_becomes_ready_and_is_dropped_at_20_seconds() {
+async fn f20_mute_server_never_becomes_ready_and_is_dropped_at_20_seconds() {
     let world = World::new();
     let mut listener = world.network.listen(A);
     world.resolve(&[A]);

@@ -116,7 +116,7 @@ async fn two_servers(service_config: &str) -> (World, Channel) {
 const INTERVAL: Duration = Duration::from_millis(2);
 
 #[tokio::test(start_paused = true)]
-async fn ten_graceful_restarts_of_one_of_two_servers_fail_no_call() {
+async fn f61_rolling_restart_graceful_fails_no_call() {
     let (mut world, channel) = two_servers(ROUND_ROBIN).await;
     let load = Load::start(&channel, 10_000, INTERVAL, false);
     for _ in 0..10 {

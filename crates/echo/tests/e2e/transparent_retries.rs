@@ -27,7 +27,7 @@ fn refused(stream: u32) -> Frame {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_stream_is_tried_again_once() {
+async fn f32_rst_refused_is_tried_again_once() {
     for wait in [false, true] {
         let mut script = Script::new();
         let call = script.call_with(waiting(wait));
@@ -43,7 +43,7 @@ async fn a_refused_stream_is_tried_again_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_is_refused_twice_fails_its_call() {
+async fn f32_rst_refused_twice_fails_its_call() {
     for wait in [false, true] {
         let mut script = Script::new();
         let call = script.call_with(waiting(wait));

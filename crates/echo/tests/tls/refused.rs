@@ -26,7 +26,7 @@ async fn server_is_refused(rig: &mut Rig, identity: Identity, words: &[&str]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cert_expired() {
+async fn f26_cert_expired() {
     let mut rig = Rig::without_server();
     let issued = rig.authority.issue_for(&[HOST], Validity::Past);
     let words = ["authentication handshake failed", "certificate expired"];
@@ -34,7 +34,7 @@ async fn cert_expired() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cert_not_yet_valid() {
+async fn f26_cert_not_yet_valid() {
     let mut rig = Rig::without_server();
     let issued = rig.authority.issue_for(&[HOST], Validity::Future);
     let words = ["authentication handshake failed", "not valid yet"];
@@ -42,7 +42,7 @@ async fn cert_not_yet_valid() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cert_wrong_name() {
+async fn f26_cert_wrong_name() {
     let mut rig = Rig::without_server();
     let other = rig.identity(&["other.test"]);
     let words = ["not valid for name \"server.test\"", "other.test"];
@@ -50,7 +50,7 @@ async fn cert_wrong_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cert_unknown_ca() {
+async fn f26_cert_unknown_ca() {
     let mut rig = Rig::without_server();
     let issued = Authority::new("Other CA").issue(&[HOST]);
     let words = ["authentication handshake failed", "UnknownIssuer"];
@@ -65,7 +65,7 @@ fn particular(rig: &mut Rig) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_cert_missing() {
+async fn f27_client_cert_missing() {
     let mut rig = Rig::without_server();
     particular(&mut rig);
     let channel = rig.good_channel();
@@ -76,7 +76,7 @@ async fn client_cert_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn client_cert_missing_in_tls_1_2() {
+async fn f27_client_cert_missing_in_tls_1_2() {
     let mut rig = Rig::without_server();
     particular(&mut rig);
     let mut roots = rustls::RootCertStore::empty();
@@ -109,7 +109,7 @@ async fn client_cert_of_an_unknown_ca_or_out_of_date() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tls_to_plain() {
+async fn f24_tls_to_plain() {
     let mut rig = Rig::without_server();
     let server = Server::builder().add_service(EchoServer::new(WhoAsks));
     rig.serve_with(server.build());
@@ -120,7 +120,7 @@ async fn tls_to_plain() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn plain_to_tls() {
+async fn f24_plain_to_tls() {
     let rig = Rig::new();
     let channel = Channel::builder(format!("passthrough:///{SERVER}"))
         .insecure()
@@ -134,7 +134,7 @@ async fn plain_to_tls() {
 
 /// TLS servers that agree to another protocol than HTTP/2, or to none.
 #[tokio::test(start_paused = true)]
-async fn no_alpn_and_wrong_alpn_at_the_server() {
+async fn f25_no_alpn_and_wrong_alpn_at_the_server() {
     for (protocols, word) in [
         (vec![], "missing selected ALPN property"),
         (vec![b"http/1.1".to_vec()], "NoApplicationProtocol"),
@@ -170,7 +170,7 @@ async fn no_alpn_and_wrong_alpn_at_the_server() {
 
 /// TLS clients that offer another protocol than HTTP/2, or none: the server sends no byte of HTTP/2.
 #[tokio::test(start_paused = true)]
-async fn no_alpn_and_wrong_alpn_at_the_client() {
+async fn f25_no_alpn_and_wrong_alpn_at_the_client() {
     let rig = Rig::new();
     let mut roots = rustls::RootCertStore::empty();
     let root = CertificateDer::from_pem_slice(rig.authority.pem().as_bytes()).unwrap();

@@ -21,7 +21,7 @@ fn names(reply: &Response<EchoResponse>) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cert_rotation_live() {
+async fn f67_cert_rotation_live() {
     let mut rig = Rig::without_server();
     let first = TlsServerCredentials::new(rig.identity(&[HOST, "first.test"])).unwrap();
     rig.serve(first.clone());

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::rig::{Rig, SERVER, WhoAsks, call, call_with, said};
 
 #[tokio::test(start_paused = true)]
-async fn stalled_tls() {
+async fn f28_stalled_tls() {
     let rig = Rig::without_server();
     let mut listener = rig.network.listen(SERVER);
     let server = tokio::spawn(async move {

@@ -166,7 +166,7 @@ async fn the_deadline_of_a_call_that_waits_for_its_place_counts_from_its_arrival
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_all_places_taken_those_who_have_one_go_on() {
+async fn f64_server_overload_lets_those_who_have_a_place_go_on() {
     let world = World::with(|builder| builder.max_concurrent_streams(2));
     let client = world.client().await;
     let mut orphan = client.start("RunOn").await;

@@ -54,7 +54,7 @@ async fn a_graceful_stop_announces_itself_and_says_where_it_ends_once_the_client
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_never_acknowledges_is_told_where_it_ends_after_five_seconds() {
+async fn f66_client_ignores_drain_ping_and_is_told_after_five_seconds() {
     const REFUSED_STREAM: u32 = 7;
     let world = World::new();
     let mut peer = world.raw().await;
@@ -171,7 +171,7 @@ async fn an_idle_connection_is_closed_at_once_by_a_graceful_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grace_ends_what_does_not_end_by_itself() {
+async fn f65_graceful_stop_with_stuck_stream_ends_with_the_grace() {
     let world = World::with(|builder| builder.grace(Duration::from_secs(7)));
     let client = world.client().await;
     let mut hanging = client.start("Hang").await;

@@ -197,7 +197,7 @@ async fn e1_two_hundred_tiny_replies_wait_unread_and_none_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn e4_e17_a_hundred_thousand_late_frames_for_cancelled_calls_leave_the_connection_whole() {
+async fn f52_late_data_after_cancel_a_hundred_thousand_times_leaves_the_connection_whole() {
     let mut rig = Rig::new(&[]).await;
     for _ in 0..10_000 {
         let (stream, recv) = rig.request().await;
