@@ -25,11 +25,12 @@ async fn ended(answer: impl FnOnce(u32) -> Vec<Frame>) -> Status {
     let mut peer = script.accept().await;
     let stream = peer.headers().await;
     peer.send_all(answer(stream)).await;
-    let status = call.await.unwrap().expect_err("the reply breaks off");
+    let ended = call.await.expect("it does not panic");
+    let status = ended.expect_err("the reply breaks off");
     let next = script.call();
     let stream = peer.headers().await;
     peer.send_all(reply(stream)).await;
-    assert_eq!(next.await.unwrap().unwrap(), A);
+    assert_eq!(next.await.expect("it does not panic"), Ok(A.to_owned()));
     assert_eq!(script.world.network.connections(A), 1);
     script.end([peer]).await;
     status
