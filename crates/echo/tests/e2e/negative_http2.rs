@@ -34,8 +34,10 @@ fn no_error(stream: u32) -> Frame {
     Frame::Reset { stream, code: 0 }
 }
 
-/// How a unary call ends that is answered like this.
-async fn outcome(answer: impl FnOnce([Frame; 3], u32) -> Vec<Frame>) -> Result<String, Status> {
+/// How a unary call ends that is answered like this, given a whole reply and its stream.
+pub(crate) async fn outcome(
+    answer: impl FnOnce([Frame; 3], u32) -> Vec<Frame>,
+) -> Result<String, Status> {
     let mut script = Script::new();
     let call = script.call();
     let mut peer = script.accept().await;

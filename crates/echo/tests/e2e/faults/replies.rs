@@ -5,6 +5,7 @@ use highball_channel::{Code, Status};
 use highball_echo::EchoClient;
 use highball_testkit::peer::Frame;
 
+use crate::negative_http2::outcome;
 use crate::script::{Script, framed, opening, reply, success};
 use crate::world::{A, message};
 
@@ -20,20 +21,8 @@ fn cut(stream: u32) -> Frame {
 
 /// What becomes of a call that is answered like this. The connection is none the worse for it.
 async fn ended(answer: impl FnOnce(u32) -> Vec<Frame>) -> Status {
-    let mut script = Script::new();
-    let call = script.call();
-    let mut peer = script.accept().await;
-    let stream = peer.headers().await;
-    peer.send_all(answer(stream)).await;
-    let ended = call.await.expect("it does not panic");
-    let status = ended.expect_err("the reply breaks off");
-    let next = script.call();
-    let stream = peer.headers().await;
-    peer.send_all(reply(stream)).await;
-    assert_eq!(next.await.expect("it does not panic"), Ok(A.to_owned()));
-    assert_eq!(script.world.network.connections(A), 1);
-    script.end([peer]).await;
-    status
+    let outcome = outcome(|_, stream| answer(stream)).await;
+    outcome.expect_err("the reply breaks off")
 }
 
 #[tokio::test(start_paused = true)]
