@@ -82,7 +82,7 @@ impl ServerConnection {
             drain: Drain::Open,
             settings_ack: settings_ack.watched_by(vigil.as_ref()),
             bell: Bell::new(),
-            portions: Portions::new(&options.last_work),
+            portions: Portions::new(&options.bench),
             last_stream: 0,
             header_limit: options.max_header_list_size,
             heard: Heard::nothing(),
@@ -154,19 +154,21 @@ impl ServerConnection {
     }
 
     /// Polls h2 if something has happened for it, and writes what it has written.
+    ///
+    /// A turn takes one call after the other, and ends when there are no more, or when a portion is full.
     fn poll_turn(&mut self, task: &mut Context<'_>) -> Poll<Option<Box<Incoming>>> {
         self.bell.follow(task);
+        let mut accepted = Poll::Pending;
         if self.bell.has_rung() {
             let bell = self.bell.context().waker().clone();
             self.tap.begin_turn();
-            let accepted = self.poll_accept(&mut Context::from_waker(&bell));
+            accepted = self.poll_accept(&mut Context::from_waker(&bell));
             if accepted.is_ready() {
-                if self.portions.call_comes(self.tap.facts().last_read()) {
-                    self.write();
-                }
                 // The caller comes back at once: there may be more, and what it does meanwhile wakes nobody.
                 self.bell.ring_at_work();
-                return accepted;
+                if !self.portions.call_comes(self.tap.facts().last_read()) {
+                    return accepted;
+                }
             }
             let (facts, h2) = (self.tap.facts(), &mut self.h2);
             let has_news = self.inflow.look(facts, h2, &mut self.pings);
@@ -175,8 +177,13 @@ impl ServerConnection {
             }
         }
         self.write();
-        self.portions.turn_ends();
-        self.poll_clocks()
+        if accepted.is_pending() {
+            self.portions.turn_ends();
+        }
+        match self.poll_clocks() {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => accepted,
+        }
     }
 
     /// What time brings: the client asks too often, falls silent, or has had its time.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::drain::SETTINGS_TIMEOUT;
-use super::portions::LastWork;
+use super::portions::Bench;
 use crate::credentials::{InsecureCredentials, ServerCredentials};
 use crate::inflow::Windows;
 use crate::keepalive::Vigil;
@@ -41,8 +41,8 @@ pub struct ServerOptions {
     /// How long its calls may go on from there, from the second GOAWAY on, before they are cut; for ever by
     /// default.
     pub max_connection_age_grace: Option<Duration>,
-    /// When these connections were last at work. A clone's connections share it.
-    pub(super) last_work: LastWork,
+    /// Which of these connections was at work last. A clone's connections share it.
+    pub(super) bench: Bench,
 }
 
 /// Keepalive as a server does it (gRFC A8): with streams and without.
@@ -108,7 +108,7 @@ impl Default for ServerOptions {
             max_connection_idle: None,
             max_connection_age: None,
             max_connection_age_grace: None,
-            last_work: LastWork::default(),
+            bench: Bench::default(),
         }
     }
 }

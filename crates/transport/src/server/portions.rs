@@ -1,169 +1,198 @@
-//! How much of a burst is answered before the answers leave.
+//! How many calls are answered before the answers leave.
 //!
 //! ```text
-//!   client   ░░░░░░░░░░░░░░░░ ▓▓▓▓▓▓▓▓          client   ░▓░▓▓▓▓▓▓▓▓▓▓▓▓
-//!   server   ▓▓▓▓▓▓▓▓ ░░░░░░░░░░░░░░░░          server   ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓
-//!            all answers in one write                    the first, then portions
+//!   client   ░░░░░░░░ ▓▓▓▓▓▓▓▓ ░░░░░░░░          client   ░░░░ ▓▓▓▓ ▓▓▓▓ ▓▓▓▓
+//!   server   ▓▓▓▓▓▓▓▓ ░░░░░░░░ ▓▓▓▓▓▓▓▓          server   ▓▓▓▓ ▓▓▓▓ ▓▓▓▓ ▓▓▓▓
+//!            all answers in one write                     half of them in each
 //! ```
 //!
 //! A client with many calls on one connection sends what it has to say in one burst, and falls silent until it is
-//! answered. Were all answers to leave in one write, each end would wait while the other works. So when a server has
-//! waited for a burst, the first answer leaves by itself, which gives the client something to do; of those that follow,
-//! eight times as many leave together each time, so that writes stay few. From then on both ends have work, and a server
-//! that has not waited writes once.
+//! answered. Were all answers to leave in one write, each end would wait while the other works. So they leave in
+//! portions, of half of what has come in a burst of late: the first keeps the client at work while the server is at
+//! the second. From then on both have work, and a burst is no more than a portion. Smaller ones would only cost more
+//! writes, each of which is a system call at both ends and wakes the client.
+//!
+//! A server that has other connections to work for in the meantime does not wait, and writes once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::time::Instant;
 
-/// Who has had nothing to do for longer than this has waited. Going to look for work takes a few microseconds.
-const WAITED: Duration = Duration::from_micros(15);
+/// After how many bursts a larger one begins to be forgotten; after as many more it is.
+const MEMORY: u32 = 32;
 
-/// How many times larger each portion is than the one before.
-const GROWTH: u32 = 8;
+/// Which of a server's connections has been at work last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bench(Arc<Seats>);
 
-/// When connections of a server last had more than a call to answer.
-#[derive(Clone, Debug)]
-pub(super) struct LastWork(Arc<Clock>);
-
-#[derive(Debug)]
-struct Clock {
-    begin: Instant,
-    /// Since the beginning.
-    nanoseconds: AtomicU64,
+#[derive(Debug, Default)]
+struct Seats {
+    taken: AtomicU32,
+    last_at_work: AtomicU32,
 }
 
-impl Default for LastWork {
-    fn default() -> Self {
-        Self(Arc::new(Clock {
-            begin: Instant::now(),
-            nanoseconds: AtomicU64::new(0),
-        }))
-    }
-}
-
-impl LastWork {
-    fn ended_now(&self) {
-        let since = self.0.begin.elapsed().as_nanos();
-        let since = u64::try_from(since).unwrap_or(u64::MAX);
-        self.0.nanoseconds.store(since, Ordering::Relaxed);
-    }
-
-    fn was_over(&self, at: Instant) -> Duration {
-        let end = Duration::from_nanos(self.0.nanoseconds.load(Ordering::Relaxed));
-        at.saturating_duration_since(self.0.begin)
-            .saturating_sub(end)
-    }
-}
-
-/// Counts the calls of a burst: those that come in one turn of a connection.
+/// Counts the calls of bursts, which are read together, and of portions, which are written together.
 #[derive(Debug)]
 pub(super) struct Portions {
-    last_work: LastWork,
-    burst: Burst,
-}
-
-#[derive(Debug, PartialEq)]
-enum Burst {
-    /// No call yet.
-    Awaited,
-    /// One call.
-    Begun,
-    /// Written as a whole.
-    Whole,
-    /// Written in portions, of which each has so many calls, and this one still lacks some.
-    Split { portion: u32, lacking: u32 },
+    bench: Bench,
+    /// The number of this connection there.
+    seat: u32,
+    /// When the burst under way was read.
+    read: Option<Instant>,
+    /// How many of its calls have come.
+    burst: u32,
+    /// Is written as a whole.
+    is_whole: bool,
+    /// The largest burst of late, and the largest of those before.
+    largest: [u32; 2],
+    /// How many bursts there have been of late.
+    bursts: u32,
+    /// How many calls have come since the last write.
+    portion: u32,
+    /// How many are to come between two writes.
+    size: u32,
 }
 
 impl Portions {
-    pub(super) fn new(last_work: &LastWork) -> Self {
+    pub(super) fn new(bench: &Bench) -> Self {
         Self {
-            last_work: last_work.clone(),
-            burst: Burst::Awaited,
+            seat: bench.0.taken.fetch_add(1, Ordering::Relaxed),
+            bench: bench.clone(),
+            read: None,
+            burst: 0,
+            is_whole: false,
+            largest: [0; 2],
+            bursts: 0,
+            portion: 0,
+            size: 1,
         }
     }
 
-    /// A call comes, which was read at that time. Says whether what has been answered in this turn is to be written now.
+    /// A call comes, which was read at that time. Says whether what was answered before it is to be written now.
     pub(super) fn call_comes(&mut self, read: Instant) -> bool {
-        match &mut self.burst {
-            Burst::Awaited => self.burst = Burst::Begun,
-            Burst::Whole => {}
-            Burst::Begun => {
-                if self.last_work.was_over(read) < WAITED {
-                    self.burst = Burst::Whole;
-                } else {
-                    self.burst = Burst::Split {
-                        portion: GROWTH,
-                        lacking: GROWTH,
-                    };
-                    return true;
-                }
-            }
-            Burst::Split { portion, lacking } => {
-                *lacking -= 1;
-                if *lacking == 0 {
-                    *portion = portion.saturating_mul(GROWTH);
-                    *lacking = *portion;
-                    return true;
-                }
-            }
+        if self.read.replace(read) != Some(read) {
+            self.burst_ends();
         }
-        false
+        if self.burst == 1 {
+            let last = self.bench.0.last_at_work.swap(self.seat, Ordering::Relaxed);
+            self.is_whole = last != self.seat;
+        }
+        let is_full = self.portion >= self.size && !self.is_whole;
+        if is_full {
+            self.portion_ends();
+        }
+        self.burst += 1;
+        self.portion += 1;
+        is_full
     }
 
-    /// There are no more calls at the moment.
+    /// There are no more calls at the moment, and all answers have been written.
     pub(super) fn turn_ends(&mut self) {
-        if matches!(self.burst, Burst::Whole | Burst::Split { .. }) {
-            self.last_work.ended_now();
+        self.burst_ends();
+        self.portion_ends();
+    }
+
+    /// In a burst that is larger than those before, each portion is as large as all of its portions so far.
+    fn portion_ends(&mut self) {
+        let [late, before] = self.largest;
+        self.size = late.max(before).div_ceil(2).max(self.burst).max(1);
+        self.portion = 0;
+    }
+
+    fn burst_ends(&mut self) {
+        if self.burst == 0 {
+            return;
         }
-        self.burst = Burst::Awaited;
+        self.largest[0] = self.largest[0].max(self.burst);
+        self.burst = 0;
+        self.bursts += 1;
+        if self.bursts == MEMORY {
+            self.largest = [0, self.largest[0]];
+            self.bursts = 0;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    /// A burst of so many calls that is read now: the calls before which there is a write.
-    fn burst(portions: &mut Portions, calls: u32) -> Vec<u32> {
+    /// A burst of so many calls that is read now: before which of them there is a write.
+    async fn burst(portions: &mut Portions, calls: u32) -> Vec<u32> {
+        tokio::time::advance(Duration::from_micros(1)).await;
         let read = Instant::now();
         let due = (1..=calls).filter(|_| portions.call_comes(read)).collect();
         portions.turn_ends();
         due
     }
 
-    fn rig() -> [Portions; 2] {
-        let last_work = LastWork::default();
-        [(); 2].map(|()| Portions::new(&last_work))
+    async fn rig() -> [Portions; 2] {
+        let bench = Bench::default();
+        let mut portions = [(); 2].map(|()| Portions::new(&bench));
+        burst(&mut portions[0], 2).await;
+        portions
     }
 
     #[tokio::test(start_paused = true)]
-    async fn portions_grow() {
-        let [mut portions, _] = rig();
-        tokio::time::advance(WAITED).await;
-        let due = burst(&mut portions, 100);
-        // When the call comes, one has been answered, then eight more, sixty-four.
-        assert_eq!(due, [2, 10, 74]);
+    async fn what_comes_in_a_burst_leaves_in_two_portions() {
+        let [mut portions, _] = rig().await;
+        burst(&mut portions, 100).await;
+        assert_eq!(burst(&mut portions, 100).await, [51]);
+        assert!(burst(&mut portions, 50).await.is_empty());
+        assert_eq!(burst(&mut portions, 51).await, [51]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_has_not_waited_writes_once() {
-        let [mut portions, mut other] = rig();
-        tokio::time::advance(WAITED).await;
-        assert_eq!(burst(&mut portions, 3), [2]);
-        assert!(burst(&mut portions, 3).is_empty());
-        assert!(burst(&mut other, 3).is_empty(), "whoever it worked for");
-        tokio::time::advance(WAITED).await;
-        assert_eq!(burst(&mut other, 3), [2]);
+    async fn two_bursts_that_came_while_the_server_was_at_work_leave_by_portions() {
+        let [mut portions, _] = rig().await;
+        burst(&mut portions, 100).await;
+        let (first, second) = (Instant::now(), Instant::now() + Duration::from_micros(1));
+        let reads = [[first; 50], [second; 50]].concat();
+        let due: Vec<_> = reads
+            .into_iter()
+            .map(|read| portions.call_comes(read))
+            .collect();
+        assert_eq!(due.iter().position(|is_due| *is_due), Some(50));
+        assert_eq!(due.iter().filter(|is_due| **is_due).count(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_that_come_one_by_one_look_at_no_clock() {
-        let [mut portions, _] = rig();
-        tokio::time::advance(WAITED).await;
-        assert!(burst(&mut portions, 1).is_empty());
-        assert_eq!(burst(&mut portions, 2), [2], "they do not count as work");
+    async fn portions_grow_in_a_burst_that_is_larger_than_those_before() {
+        let [mut portions, _] = rig().await;
+        let due = burst(&mut portions, 100).await;
+        assert_eq!(due, [2, 3, 5, 9, 17, 33, 65]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bursts_are_forgotten_in_time() {
+        let [mut portions, _] = rig().await;
+        burst(&mut portions, 100).await;
+        for _ in 0..2 * MEMORY {
+            burst(&mut portions, 8).await;
+        }
+        assert_eq!(burst(&mut portions, 8).await, [5]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_works_for_others_in_turn_writes_once() {
+        let [mut one, mut other] = rig().await;
+        for _ in 0..3 {
+            assert!(burst(&mut other, 9).await.is_empty());
+            assert!(burst(&mut one, 9).await.is_empty());
+        }
+        assert_eq!(burst(&mut one, 9).await, [6]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_come_one_by_one_are_no_work() {
+        let [mut one, mut other] = rig().await;
+        burst(&mut one, 8).await;
+        for _ in 0..3 {
+            assert!(burst(&mut other, 1).await.is_empty());
+            assert_eq!(burst(&mut one, 8).await, [5]);
+        }
     }
 }
