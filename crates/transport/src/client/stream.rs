@@ -239,11 +239,11 @@ impl Open {
             let piece = framed.split_to(capacity.min(framed.len()));
             self.send_data(piece, end && framed.is_empty())?;
         }
-        self.stream.reserve_capacity(0);
         Poll::Ready(Ok(()))
     }
 
-    /// Both questions in one place: in h2 they share one waker.
+    /// How much may be sent at once, of what is wanted. If that is nothing, both questions in one place: in h2 they
+    /// share one waker.
     fn poll_capacity(
         &mut self,
         cx: &mut Context<'_>,
@@ -251,12 +251,12 @@ impl Open {
     ) -> Poll<Result<usize, SendStopped>> {
         self.stream.reserve_capacity(wanted);
         loop {
-            if self.stream.poll_reset(cx).is_ready() {
-                return Poll::Ready(Err(SendStopped));
-            }
             let capacity = self.stream.capacity();
             if capacity > 0 {
                 return Poll::Ready(Ok(capacity));
+            }
+            if self.stream.poll_reset(cx).is_ready() {
+                return Poll::Ready(Err(SendStopped));
             }
             match ready!(self.stream.poll_capacity(cx)) {
                 Some(Ok(_)) => {}
