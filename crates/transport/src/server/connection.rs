@@ -82,7 +82,7 @@ impl ServerConnection {
             drain: Drain::Open,
             settings_ack: settings_ack.watched_by(vigil.as_ref()),
             bell: Bell::new(),
-            portions: Portions::new(&options.bench),
+            portions: Portions::new(&options.rota),
             last_stream: 0,
             header_limit: options.max_header_list_size,
             heard: Heard::nothing(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::drain::SETTINGS_TIMEOUT;
-use super::portions::Bench;
+use super::portions::Rota;
 use crate::credentials::{InsecureCredentials, ServerCredentials};
 use crate::inflow::Windows;
 use crate::keepalive::Vigil;
@@ -42,7 +42,7 @@ pub struct ServerOptions {
     /// default.
     pub max_connection_age_grace: Option<Duration>,
     /// Which of these connections was at work last. A clone's connections share it.
-    pub(super) bench: Bench,
+    pub(super) rota: Rota,
 }
 
 /// Keepalive as a server does it (gRFC A8): with streams and without.
@@ -108,7 +108,7 @@ impl Default for ServerOptions {
             max_connection_idle: None,
             max_connection_age: None,
             max_connection_age_grace: None,
-            bench: Bench::default(),
+            rota: Rota::default(),
         }
     }
 }

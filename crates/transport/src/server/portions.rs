@@ -24,20 +24,29 @@ const MEMORY: u32 = 32;
 
 /// Which of a server's connections has been at work last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Bench(Arc<Seats>);
+pub(super) struct Rota(Arc<Entries>);
 
 #[derive(Debug, Default)]
-struct Seats {
-    taken: AtomicU32,
+struct Entries {
+    /// How many connections there have been.
+    count: AtomicU32,
+    /// The number of one of them.
     last_at_work: AtomicU32,
+}
+
+impl Rota {
+    /// The connection of this number is at work. Says whether another one was before it.
+    fn takes_over(&self, number: u32) -> bool {
+        self.0.last_at_work.swap(number, Ordering::Relaxed) != number
+    }
 }
 
 /// Counts the calls of bursts, which are read together, and of portions, which are written together.
 #[derive(Debug)]
 pub(super) struct Portions {
-    bench: Bench,
+    rota: Rota,
     /// The number of this connection there.
-    seat: u32,
+    number: u32,
     /// When the burst under way was read.
     read: Option<Instant>,
     /// How many of its calls have come.
@@ -55,10 +64,10 @@ pub(super) struct Portions {
 }
 
 impl Portions {
-    pub(super) fn new(bench: &Bench) -> Self {
+    pub(super) fn new(rota: &Rota) -> Self {
         Self {
-            seat: bench.0.taken.fetch_add(1, Ordering::Relaxed),
-            bench: bench.clone(),
+            number: rota.0.count.fetch_add(1, Ordering::Relaxed),
+            rota: rota.clone(),
             read: None,
             burst: 0,
             is_whole: false,
@@ -75,8 +84,7 @@ impl Portions {
             self.burst_ends();
         }
         if self.burst == 1 {
-            let last = self.bench.0.last_at_work.swap(self.seat, Ordering::Relaxed);
-            self.is_whole = last != self.seat;
+            self.is_whole = self.rota.takes_over(self.number);
         }
         let is_full = self.portion >= self.size && !self.is_whole;
         if is_full {
@@ -130,8 +138,8 @@ mod tests {
     }
 
     async fn rig() -> [Portions; 2] {
-        let bench = Bench::default();
-        let mut portions = [(); 2].map(|()| Portions::new(&bench));
+        let rota = Rota::default();
+        let mut portions = [(); 2].map(|()| Portions::new(&rota));
         burst(&mut portions[0], 2).await;
         portions
     }
