@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use highball_core::Address;
-use highball_server::{Listener, Server};
+use highball_server::{Listener, ServeError, Server};
 use highball_transport::{BoxIo, Io, MemoryListener, MemoryNetwork};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
 
 use crate::support::raw::{self, Peer};
 use crate::support::{Lab, NAME, Seen, settle};
@@ -102,8 +103,34 @@ impl Listener for Recording {
     }
 }
 
-/// A client that says `count` calls of `Echo` in one write, of which the first is `stream`.
-async fn burst(client: &mut Peer, stream: u32, count: u32) {
+/// A server that runs.
+struct Serving {
+    server: Server,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Serving {
+    async fn end(self) {
+        self.server.stop().await;
+        self.task.await.unwrap().unwrap();
+    }
+}
+
+/// A server whose writes are recorded.
+fn serve() -> (MemoryNetwork, Writes, Serving) {
+    let network = MemoryNetwork::new();
+    let writes = Writes::default();
+    let listener = Recording {
+        listener: network.listen(NAME),
+        writes: writes.clone(),
+    };
+    let server = Server::builder().add_service(Lab(Seen::default())).build();
+    let task = tokio::spawn(server.clone().serve(listener));
+    (network, writes, Serving { server, task })
+}
+
+/// `count` calls of `Echo`, of which the first is `stream`.
+fn calls(stream: u32, count: u32) -> Vec<u8> {
     let message = [0, 0, 0, 0, 3, 10, 1, b'x'];
     let mut bytes = Vec::new();
     for stream in (stream..).step_by(2).take(count as usize) {
@@ -115,7 +142,12 @@ async fn burst(client: &mut Peer, stream: u32, count: u32) {
         ));
         bytes.extend(raw::frame(raw::DATA, raw::END_STREAM, stream, &message));
     }
-    client.write(&bytes).await;
+    bytes
+}
+
+/// A client that says so many calls in one write, and waits for their ends.
+async fn burst(client: &mut Peer, stream: u32, count: u32) {
+    client.write(&calls(stream, count)).await;
     for _ in 0..count {
         while client.next().await.unwrap().flags & raw::END_STREAM == 0 {}
     }
@@ -123,14 +155,7 @@ async fn burst(client: &mut Peer, stream: u32, count: u32) {
 
 #[tokio::test(start_paused = true)]
 async fn a_burst_is_answered_in_two_halves_unless_the_server_works_for_others_meanwhile() {
-    let network = MemoryNetwork::new();
-    let writes = Writes::default();
-    let listener = Recording {
-        listener: network.listen(NAME),
-        writes: writes.clone(),
-    };
-    let server = Server::builder().add_service(Lab(Seen::default())).build();
-    let serving = tokio::spawn(server.clone().serve(listener));
+    let (network, writes, serving) = serve();
     let mut client = Peer::connect(&network).await;
     settle().await;
 
@@ -155,6 +180,30 @@ async fn a_burst_is_answered_in_two_halves_unless_the_server_works_for_others_me
     }
 
     drop((client, other));
-    server.stop().await;
-    serving.await.unwrap().unwrap();
+    serving.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_each_portion_a_server_looks_at_more_than_calls() {
+    let (network, writes, serving) = serve();
+    let mut client = Peer::connect(&network).await;
+    settle().await;
+    burst(&mut client, 1, 10).await;
+    writes.calls_ended();
+
+    // More PINGs than a client may send, in one write with calls of two portions.
+    let ping = raw::frame(raw::PING, 0, 0, &[0; 8]);
+    let bytes = [ping.repeat(6), calls(21, 10)].concat();
+    client.write(&bytes).await;
+    let goaway = loop {
+        let frame = client.next().await.unwrap();
+        if frame.kind == raw::GOAWAY {
+            break frame;
+        }
+    };
+    assert_eq!(goaway.payload[8..], *b"too_many_pings");
+    assert_eq!(writes.calls_ended(), [5], "the second portion is not begun");
+
+    drop(client);
+    serving.end().await;
 }
