@@ -57,10 +57,13 @@ impl RoundRobin {
 }
 
 /// Asks one picker after the other. No lock, no allocation.
+#[repr(C)]
 pub(crate) struct RoundRobinPicker {
+    next: AtomicUsize,
+    /// What follows is not on the counter's cache line, which a pick on another processor takes away.
+    _apart: [usize; 7],
     /// Never empty.
     pickers: Box<[Arc<dyn Picker>]>,
-    next: AtomicUsize,
 }
 
 impl RoundRobinPicker {
@@ -68,8 +71,9 @@ impl RoundRobinPicker {
     pub(crate) fn new(pickers: Vec<Arc<dyn Picker>>, start: usize) -> Self {
         debug_assert!(!pickers.is_empty(), "a state that some child is in");
         Self {
-            pickers: pickers.into(),
             next: AtomicUsize::new(start),
+            _apart: [0; 7],
+            pickers: pickers.into(),
         }
     }
 }
