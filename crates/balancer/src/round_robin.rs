@@ -60,8 +60,8 @@ impl RoundRobin {
 #[repr(C)]
 pub(crate) struct RoundRobinPicker {
     next: AtomicUsize,
-    /// What follows is not on the counter's cache line, which a pick on another processor takes away.
-    _apart: [usize; 7],
+    /// What follows is 64 bytes behind the counter: not on its cache line, which a pick on another processor takes away.
+    _apart: [u64; 7],
     /// Never empty.
     pickers: Box<[Arc<dyn Picker>]>,
 }
